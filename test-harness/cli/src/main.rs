@@ -1,0 +1,2 @@
+//! The `launchgate` command.
+fn main() {}
