@@ -1,1 +1,9 @@
-//! harness
+//! A test harness for proxy-wasm plugins: scenarios, and the hosts that run them.
+//!
+//! - [`scenario`]: the language, and the check of what happened against what was expected
+//! - [`emulator`]: a proxy-wasm host on wasmtime in virtual time, held to what Envoy does
+//! - [`envoy`]: a runner for the real Envoy
+
+pub mod emulator;
+pub mod envoy;
+pub mod scenario;
