@@ -1,0 +1,94 @@
+//! Certificates of a test: an authority of its own, made anew each time, valid for what it is asked.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+};
+
+/// A certificate authority that exists for one test.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its private key, both PEM.
+#[derive(Clone)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// Its private key.
+    pub key: String,
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity")
+            .field("certificate", &self.certificate)
+            .field("key", &"[redacted]")
+            .finish()
+    }
+}
+
+impl Authority {
+    /// Makes an authority with the common name `name`.
+    pub fn new(name: &str) -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate()?;
+        let pem = params.self_signed(&key)?.pem();
+        Ok(Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        })
+    }
+
+    /// The authority's own certificate, PEM.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// A server certificate for these DNS names and IP addresses.
+    pub fn server(&self, names: &[&str]) -> Result<Identity> {
+        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A client certificate with this name (also its DNS SAN).
+    pub fn client(&self, name: &str) -> Result<Identity> {
+        self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(&self, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<Identity> {
+        let mut params = CertificateParams::new(
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>(),
+        )?;
+        params
+            .distinguished_name
+            .push(DnType::CommonName, *names.first().unwrap_or(&"test"));
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer)?.pem();
+        Ok(Identity {
+            certificate,
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+impl Identity {
+    /// Writes `<name>.crt` and `<name>.key` into `folder` and returns both paths.
+    pub fn write(&self, folder: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
+        let certificate = folder.join(format!("{name}.crt"));
+        let key = folder.join(format!("{name}.key"));
+        std::fs::write(&certificate, &self.certificate)
+            .with_context(|| format!("cannot write {certificate:?}"))?;
+        std::fs::write(&key, &self.key).with_context(|| format!("cannot write {key:?}"))?;
+        Ok((certificate, key))
+    }
+}
