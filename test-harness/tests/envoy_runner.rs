@@ -319,7 +319,7 @@ fn stopping_is_clean_and_dropping_leaves_no_process() {
     let app = Upstream::always(Reply::status(200)).unwrap();
     let (status, log) = gateway(&app).stop().unwrap();
     assert!(status.success(), "{status}");
-    assert!(log.iter().any(|line| line.text.contains("caught SIGTERM")));
+    assert!(log.iter().any(|line| line.text.contains("SIGTERM")));
 
     let mut envoy = gateway(&app);
     assert!(envoy.is_alive());

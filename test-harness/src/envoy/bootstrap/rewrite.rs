@@ -244,7 +244,7 @@ static_resources:
         )
     }
 
-    fn address<'a>(document: &'a Value, cluster: usize) -> &'a Value {
+    fn address(document: &Value, cluster: usize) -> &Value {
         &document["static_resources"]["clusters"][cluster]["load_assignment"]["endpoints"][0]["lb_endpoints"]
             [0]["endpoint"]["address"]
     }
