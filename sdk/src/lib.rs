@@ -1,1 +1,88 @@
-//! sdk
+//! The nouns of a gateway policy.
+//!
+//! A policy is a plain Rust value that is told what happened and returns what to do. It makes no host call, reads no
+//! clock and draws no random number, so it behaves the same in a unit test, in a simulation, in the emulator and in Envoy.
+//!
+//! Data walks one way:
+//!
+//! 1. **config**: bytes → [`config::load`] → a raw config (strict serde) → [`Policy::new`] → a policy without invalid state;
+//! 2. **request**: headers and attributes → [`RequestView`] → [`Policy::on_request`] → [`Verdict`] and header edits → host;
+//! 3. **response**: headers → [`ResponseView`] → [`Policy::on_response`] → header edits → host;
+//! 4. **end**: the outcome → [`EndView`] → [`Policy::on_end`] → [`Effects`] (samples, log lines, records) → host;
+//! 5. **tick** and **answer**: [`Policy::on_tick`] and [`Policy::on_answer`] may also send call-outs, see [`RootContext`].
+//!
+//! Only the folder `host` names the proxy-wasm host, and it exists on `wasm32-wasip1` only.
+
+pub mod attribute;
+pub mod call;
+pub mod config;
+pub mod effects;
+pub mod headers;
+pub mod member;
+pub mod metric;
+pub mod path;
+pub mod peer;
+pub mod policy;
+pub mod ports;
+pub mod reply;
+pub mod scope;
+pub mod secret;
+pub mod time;
+pub mod view;
+
+#[macro_use]
+mod compose;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod describe;
+#[cfg(not(target_family = "wasm"))]
+pub mod fake;
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+pub mod host;
+
+pub use attribute::Attribute;
+pub use call::{Answer, Call};
+pub use config::{ConfigErrors, Percent, Period};
+pub use effects::{Effects, Level};
+pub use headers::Headers;
+pub use member::{Member, Module};
+pub use metric::{Counter, Family, Gauge, Histogram, Registry};
+pub use peer::{Cidr, Peer};
+pub use policy::{Phases, Policy, RootContext, Setup, StreamContext, Verdict};
+pub use ports::{Lease, Ports, State};
+pub use reply::Reply;
+pub use scope::{Common, Mode, Scope};
+pub use secret::Secret;
+pub use time::{Time, Timestamp};
+pub use view::{EndView, RequestView, ResponseView};
+
+/// Registers a policy (or, with `module`, a composition) as the module's own: the one line of a `module.rs`.
+#[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
+#[macro_export]
+macro_rules! register {
+    (module $module:ty) => {
+        #[unsafe(no_mangle)]
+        extern "C" fn _initialize() {
+            $crate::host::start::<$module>();
+        }
+    };
+    ($policy:ty) => {
+        $crate::register!(module $crate::Member<$policy>);
+    };
+}
+
+/// Registers a policy (or, with `module`, a composition) as the module's own. Off the host there is nothing to register
+/// with; the line only has to name a type that fits.
+#[cfg(not(all(target_arch = "wasm32", target_os = "wasi")))]
+#[macro_export]
+macro_rules! register {
+    (module $module:ty) => {
+        const _: fn() = || {
+            fn fits<M: $crate::Module>() {}
+            fits::<$module>();
+        };
+    };
+    ($policy:ty) => {
+        $crate::register!(module $crate::Member<$policy>);
+    };
+}

@@ -1,0 +1,1 @@
+//! The module: one registration line.

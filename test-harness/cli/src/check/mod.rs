@@ -1,0 +1,147 @@
+//! `launchgate check`: refuses a manifest before a cluster does, and what a cluster would take but should not.
+//!
+//! 1. **Shape**: unknown and missing fields, types, enums, patterns ([`shape`], `shapes/*.yaml`).
+//! 2. **Rules** between fields, by name ([`rules`], [`secrets`], [`clusters`]).
+//! 3. **Configuration**: against the plugin's JSON Schema and by the module itself ([`module`]).
+//! 4. **Overlays** change values, never structure ([`overlay`]).
+
+mod clusters;
+mod finding;
+mod module;
+mod overlay;
+mod rules;
+mod secrets;
+pub(crate) mod shape;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+
+pub(crate) use self::module::stand_in;
+use self::{finding::Finding, module::Modules, shape::Shapes};
+use crate::{
+    extension,
+    index::Index,
+    manifest::{self, Manifest},
+};
+
+const SHAPES: [&str; 2] = [include_str!("shapes/istio.yaml"), include_str!("shapes/gateway-api.yaml")];
+
+/// Check manifests for Istio and Envoy Gateway: shape, rules, every plugin's configuration, and overlays.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Files, folders, kustomizations, folders with `base` and `overlays`, or `-` for standard input.
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Folder with `<plugin>.wasm`, `<plugin>.schema.json` and `index.json`.
+    #[arg(long, default_value = "dist")]
+    dist: PathBuf,
+    /// Leave the plugins' configurations unchecked: no schemas and modules are at hand.
+    #[arg(long)]
+    without_modules: bool,
+    /// Every image must be pinned by its digest.
+    #[arg(long)]
+    pinned: bool,
+    /// A value for a variable of the proxy's environment.
+    #[arg(long = "env", value_name = "NAME=VALUE")]
+    variables: Vec<String>,
+}
+
+/// Runs the command: prints each finding, fails when there is one.
+pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
+    let modules = if args.without_modules { None } else { Some(modules(args)?) };
+    let mut report = Report::default();
+    for path in &args.paths {
+        check_path(path, args.pinned, modules.as_ref(), &mut report)?;
+    }
+    report.print()
+}
+
+#[derive(Default)]
+struct Report {
+    checked: usize,
+    unknown: BTreeSet<String>,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn print(self) -> anyhow::Result<()> {
+        for finding in &self.findings {
+            println!("{finding}");
+        }
+        if !self.unknown.is_empty() {
+            let kinds: Vec<_> = self.unknown.into_iter().collect();
+            println!("left to the API server, no shape is known: {}", kinds.join(", "));
+        }
+        println!("{} resources checked, {} findings", self.checked, self.findings.len());
+        anyhow::ensure!(self.findings.is_empty(), "{} findings", self.findings.len());
+        Ok(())
+    }
+}
+
+fn modules(args: &Args) -> anyhow::Result<Modules<'static>> {
+    let index = args.dist.join("index.json");
+    let index = if index.is_file() { Some(Index::read(&index)?) } else { None };
+    let pair = |text: &String| {
+        let (name, value) = text.split_once('=').with_context(|| format!("--env {text:?}, expected NAME=VALUE"))?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    let variables = args.variables.iter().map(pair).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    Ok(Modules { dist: args.dist.clone(), index, variables, configure: Box::new(crate::configure::configure) })
+}
+
+fn check_path(path: &Path, pinned: bool, modules: Option<&Modules<'_>>, report: &mut Report) -> anyhow::Result<()> {
+    let Some((base, overlays)) = overlay::family(path) else {
+        check_set(&manifest::load(&[path.to_owned()])?, pinned, modules, report);
+        return Ok(());
+    };
+    report.findings.extend(overlay::check(&base, &overlays)?);
+    for folder in std::iter::once(&base).chain(&overlays) {
+        check_set(&manifest::load(&[folder.clone()])?, pinned, modules, report);
+    }
+    Ok(())
+}
+
+/// Checks manifests that are applied together.
+fn check_set(manifests: &[Manifest], pinned: bool, modules: Option<&Modules<'_>>, report: &mut Report) {
+    for manifest in manifests {
+        match check_shape(manifest) {
+            Some(findings) => report.findings.extend(findings),
+            None => {
+                report.unknown.insert(manifest.kind().to_owned());
+                continue;
+            }
+        }
+        report.checked += 1;
+        report.findings.extend(rules::check(manifest));
+        for extension in extension::of(manifest) {
+            if pinned && extension.sha256.is_empty() {
+                let path = extension.field_path("sha256", "code.image.sha256");
+                report.findings.push(Finding::new(manifest, "unpinned", path, "empty, expected the image's digest"));
+            }
+            report.findings.extend(modules.map(|m| m.check(manifest, &extension)).unwrap_or_default());
+        }
+    }
+    report.findings.extend(rules::check_together(manifests));
+    report.findings.extend(clusters::check(manifests));
+}
+
+/// `None`: no shape is known for this kind.
+fn check_shape(manifest: &Manifest) -> Option<Vec<Finding>> {
+    let shapes = shapes();
+    let mismatches = shapes.iter().find_map(|s| s.check(manifest.api_version(), manifest.kind(), &manifest.value))?;
+    let to_finding = |(rule, path, message)| Finding::new(manifest, rule, path, message);
+    Some(mismatches.into_iter().map(to_finding).collect())
+}
+
+fn shapes() -> &'static [Shapes] {
+    static COMPILED: std::sync::OnceLock<Vec<Shapes>> = std::sync::OnceLock::new();
+    // The files are part of the program; a test compiles them.
+    COMPILED.get_or_init(|| SHAPES.iter().filter_map(|yaml| Shapes::parse(yaml).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests;

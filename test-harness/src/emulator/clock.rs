@@ -1,0 +1,64 @@
+//! Virtual time, and what falls due in it.
+//!
+//! Time moves only when the emulator moves it; events at one instant happen in the order in which they were scheduled.
+
+use std::collections::BTreeMap;
+
+/// Wall clock at the start unless a scenario says otherwise: 2026-01-01T00:00:00Z, in nanoseconds.
+pub const DEFAULT_START: u64 = 1_767_225_600 * 1_000_000_000;
+
+/// A clock with a queue of events `E`.
+#[derive(Debug)]
+pub struct Clock<E> {
+    start: u64,
+    now: u64,
+    next: u64,
+    events: BTreeMap<(u64, u64), E>,
+}
+
+impl<E> Clock<E> {
+    /// A clock that starts at this wall time (nanoseconds since 1970).
+    pub fn new(start: u64) -> Self {
+        Clock { start, now: 0, next: 0, events: BTreeMap::new() }
+    }
+
+    /// Nanoseconds since the start.
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// Wall time in nanoseconds.
+    pub fn wall(&self) -> u64 {
+        self.start.saturating_add(self.now)
+    }
+
+    /// Lets an event fall due after so many nanoseconds.
+    pub fn after(&mut self, nanos: u64, event: E) {
+        let due = self.now.saturating_add(nanos);
+        self.events.insert((due, self.next), event);
+        self.next += 1;
+    }
+
+    /// Takes the next event that is due up to `until` (since the start), moving the clock to it.
+    pub fn pop(&mut self, until: u64) -> Option<E> {
+        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= until)?;
+        self.now = self.now.max(entry.key().0);
+        Some(entry.remove())
+    }
+
+    /// Moves on to this instant, if it lies ahead.
+    pub fn advance_to(&mut self, instant: u64) {
+        self.now = self.now.max(instant);
+    }
+
+    /// Events that have not happened yet.
+    pub fn pending(&self) -> impl Iterator<Item = &E> {
+        self.events.values()
+    }
+
+    /// Forgets events.
+    pub fn retain(&mut self, keep: impl FnMut(&E) -> bool) {
+        let mut keep = keep;
+        self.events.retain(|_, event| keep(event));
+    }
+}
