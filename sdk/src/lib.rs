@@ -13,10 +13,12 @@
 //!
 //! Only the folder `host` names the proxy-wasm host, and it exists on `wasm32-wasip1` only.
 
+pub mod access;
 pub mod attribute;
 pub mod call;
 pub mod config;
 pub mod effects;
+pub mod hash;
 pub mod headers;
 pub mod member;
 pub mod metric;
@@ -40,6 +42,7 @@ pub mod fake;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod host;
 
+pub use access::{Access, AccessGuard};
 pub use attribute::Attribute;
 pub use call::{Answer, Call};
 pub use config::{ConfigErrors, Percent, Period};
