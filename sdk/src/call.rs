@@ -28,7 +28,11 @@ pub struct Call {
     pub body: Vec<u8>,
     /// Time until the whole answer must be there.
     pub timeout: Duration,
+    /// How many bytes of the answer's body to read; what is beyond is cut off.
+    pub body_limit: usize,
 }
+
+const BODY_LIMIT: usize = 64 * 1024;
 
 impl Call {
     /// A GET with a time-out of two seconds.
@@ -41,6 +45,7 @@ impl Call {
             headers: Vec::new(),
             body: Vec::new(),
             timeout: Duration::from_secs(2),
+            body_limit: BODY_LIMIT,
         }
     }
 
@@ -55,6 +60,12 @@ impl Call {
     /// Adds a header.
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), Secret::new(value)));
+        self
+    }
+
+    /// Sets how many bytes of the answer's body to read (default: 64 kB).
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
         self
     }
 

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
-use crate::metric::{Family, Kind};
+use crate::metric::{Family, Kind, SHARED};
 use crate::policy::{Phases, Policy};
 use crate::scope::Common;
 
@@ -67,14 +67,6 @@ impl Description {
         json!(self.metrics.iter().map(family).collect::<Vec<_>>())
     }
 }
-
-/// The families that the edge itself has in every module.
-pub const SHARED: &[Family] = &[
-    Family::counter("launchgate_panics_total", &[], "Panics of the module, counted before the trap."),
-    Family::counter("launchgate_refused_headers_total", &[], "Header writes refused for CR, LF, NUL or a bad name."),
-    Family::counter("launchgate_host_errors_total", &["call"], "Host calls that answered an unexpected status."),
-    Family::gauge("launchgate_build_info", &["plugin", "version"], "Constant 1 with the version of the plugin."),
-];
 
 fn with_shared(mut metrics: Vec<Family>) -> Vec<Family> {
     metrics.extend_from_slice(SHARED);

@@ -20,6 +20,7 @@ pub mod config;
 pub mod effects;
 pub mod hash;
 pub mod headers;
+pub mod last_words;
 pub mod member;
 pub mod metric;
 pub mod path;

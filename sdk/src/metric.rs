@@ -50,6 +50,16 @@ impl Family {
     }
 }
 
+/// Panics of a module.
+pub const PANICS: Family = Family::counter("launchgate_panics_total", &[], "Panics of a module, counted before the trap.");
+/// Refused header writes.
+pub const REFUSED_HEADERS: Family =
+    Family::counter("launchgate_refused_headers_total", &[], "Header writes refused for CR, LF, NUL or a bad name.");
+/// Version of a module.
+pub const BUILD_INFO: Family = Family::gauge("launchgate_build_info", &["plugin", "version"], "Constant 1 with name and version of the plugin.");
+/// The families that the edge has in every module.
+pub const SHARED: &[Family] = &[PANICS, REFUSED_HEADERS, BUILD_INFO];
+
 /// A series of a counter family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Counter(pub(crate) u32);
