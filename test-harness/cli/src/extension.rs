@@ -44,7 +44,13 @@ impl Source {
     /// The plugin's name by the registry's layout: the last segment, without tag, digest and `.wasm`.
     pub(crate) fn plugin(&self) -> &str {
         let (Self::Image(text) | Self::Http(text) | Self::File(text) | Self::Unknown(text)) = self;
-        let last = text.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+        let last = text
+            .split('@')
+            .next()
+            .unwrap_or_default()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         let name = last.split(':').next().unwrap_or_default();
         name.strip_suffix(".wasm").unwrap_or(name)
     }
@@ -85,7 +91,6 @@ pub(crate) struct Extension {
     pub(crate) path: String,
     pub(crate) source: Source,
     pub(crate) sha256: String,
-    pub(crate) pull_policy: Option<String>,
     pub(crate) root_id: String,
     pub(crate) phase: Phase,
     /// Unset sorts last.
@@ -126,11 +131,20 @@ pub(crate) fn of(manifest: &Manifest) -> Vec<Extension> {
     match manifest.kind() {
         "WasmPlugin" => vec![of_istio(manifest, Origin::WasmPlugin, spec, spec, "spec")],
         "TrafficExtension" if spec["wasm"].is_object() => {
-            vec![of_istio(manifest, Origin::TrafficExtension, spec, &spec["wasm"], "spec.wasm")]
+            vec![of_istio(
+                manifest,
+                Origin::TrafficExtension,
+                spec,
+                &spec["wasm"],
+                "spec.wasm",
+            )]
         }
         "EnvoyExtensionPolicy" => {
             let entries = spec["wasm"].as_array().into_iter().flatten();
-            entries.enumerate().map(|(index, entry)| of_envoy_gateway(manifest, index, entry)).collect()
+            entries
+                .enumerate()
+                .map(|(index, entry)| of_envoy_gateway(manifest, index, entry))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -139,13 +153,27 @@ pub(crate) fn of(manifest: &Manifest) -> Vec<Extension> {
 /// In the order of the chain: by phase, then priority, higher first, unset last; Envoy Gateway's in the order of the list.
 pub(crate) fn in_chain_order(mut extensions: Vec<Extension>) -> Vec<Extension> {
     extensions.sort_by_key(|e| match e.origin {
-        Origin::EnvoyExtensionPolicy(index) => (e.phase, i64::try_from(index).unwrap_or(i64::MAX), String::new()),
-        _ => (e.phase, e.priority.map_or(i64::MAX, |p| -p), format!("{}.{}", e.name, e.namespace)),
+        Origin::EnvoyExtensionPolicy(index) => (
+            e.phase,
+            i64::try_from(index).unwrap_or(i64::MAX),
+            String::new(),
+        ),
+        _ => (
+            e.phase,
+            e.priority.map_or(i64::MAX, |p| -p),
+            format!("{}.{}", e.name, e.namespace),
+        ),
     });
     extensions
 }
 
-fn of_istio(manifest: &Manifest, origin: Origin, spec: &Value, wasm: &Value, path: &str) -> Extension {
+fn of_istio(
+    manifest: &Manifest,
+    origin: Origin,
+    spec: &Value,
+    wasm: &Value,
+    path: &str,
+) -> Extension {
     Extension {
         origin,
         namespace: manifest.namespace().to_owned(),
@@ -153,7 +181,6 @@ fn of_istio(manifest: &Manifest, origin: Origin, spec: &Value, wasm: &Value, pat
         path: path.to_owned(),
         source: Source::of_url(text(&wasm["url"])),
         sha256: text(&wasm["sha256"]).to_owned(),
-        pull_policy: wasm["imagePullPolicy"].as_str().map(str::to_owned),
         root_id: text(&wasm["pluginName"]).to_owned(),
         phase: match text(&spec["phase"]) {
             "AUTHN" => Phase::Authn,
@@ -167,7 +194,12 @@ fn of_istio(manifest: &Manifest, origin: Origin, spec: &Value, wasm: &Value, pat
             "FAIL_RELOAD" => FailurePolicy::Reload,
             _ => FailurePolicy::Closed,
         },
-        variables: wasm["vmConfig"]["env"].as_array().into_iter().flatten().map(variable).collect(),
+        variables: wasm["vmConfig"]["env"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(variable)
+            .collect(),
         config: given(&wasm["pluginConfig"]),
     }
 }
@@ -175,10 +207,20 @@ fn of_istio(manifest: &Manifest, origin: Origin, spec: &Value, wasm: &Value, pat
 fn of_envoy_gateway(manifest: &Manifest, index: usize, entry: &Value) -> Extension {
     let code = &entry["code"];
     let (source, sha256) = match text(&code["type"]) {
-        "HTTP" => (Source::Http(text(&code["http"]["url"]).to_owned()), text(&code["http"]["sha256"])),
-        _ => (Source::Image(text(&code["image"]["url"]).to_owned()), text(&code["image"]["sha256"])),
+        "HTTP" => (
+            Source::Http(text(&code["http"]["url"]).to_owned()),
+            text(&code["http"]["sha256"]),
+        ),
+        _ => (
+            Source::Image(text(&code["image"]["url"]).to_owned()),
+            text(&code["image"]["sha256"]),
+        ),
     };
-    let keys = entry["env"]["hostKeys"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let keys = entry["env"]["hostKeys"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     Extension {
         origin: Origin::EnvoyExtensionPolicy(index),
         namespace: manifest.namespace().to_owned(),
@@ -186,19 +228,30 @@ fn of_envoy_gateway(manifest: &Manifest, index: usize, entry: &Value) -> Extensi
         path: format!("spec.wasm[{index}]"),
         source,
         sha256: sha256.to_owned(),
-        pull_policy: code["pullPolicy"].as_str().map(str::to_owned),
         root_id: text(&entry["rootID"]).to_owned(),
         phase: Phase::Unspecified,
         priority: None,
-        failure: if entry["failOpen"] == Value::Bool(true) { FailurePolicy::Open } else { FailurePolicy::Closed },
-        variables: keys.map(|name| Variable { name: name.to_owned(), value: None }).collect(),
+        failure: if entry["failOpen"] == Value::Bool(true) {
+            FailurePolicy::Open
+        } else {
+            FailurePolicy::Closed
+        },
+        variables: keys
+            .map(|name| Variable {
+                name: name.to_owned(),
+                value: None,
+            })
+            .collect(),
         config: given(&entry["config"]),
     }
 }
 
 fn variable(env: &Value) -> Variable {
     let inline = text(&env["valueFrom"]) != "HOST";
-    Variable { name: text(&env["name"]).to_owned(), value: inline.then(|| text(&env["value"]).to_owned()) }
+    Variable {
+        name: text(&env["name"]).to_owned(),
+        value: inline.then(|| text(&env["value"]).to_owned()),
+    }
 }
 
 fn given(config: &Value) -> Option<Value> {
@@ -217,8 +270,14 @@ mod tests {
     #[test]
     fn a_plugin_is_named_by_the_last_segment_of_its_source() {
         for (url, expected) in [
-            ("oci://registry.example.org:5000/plugins/health:1.0.0", "health"),
-            ("registry.example.org/plugins/access-log@sha256:00", "access-log"),
+            (
+                "oci://registry.example.org:5000/plugins/health:1.0.0",
+                "health",
+            ),
+            (
+                "registry.example.org/plugins/access-log@sha256:00",
+                "access-log",
+            ),
             ("https://example.org/launchgate/tls.wasm", "tls"),
             ("file:///opt/launchgate/canary.wasm", "canary"),
         ] {

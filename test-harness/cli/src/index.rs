@@ -38,14 +38,19 @@ pub(crate) struct Entry {
 impl Index {
     /// Reads and checks a file.
     pub(crate) fn read(file: &Path) -> anyhow::Result<Self> {
-        let bytes = fs::read(file).map_err(|e| anyhow::anyhow!("{}: cannot be read: {e}", file.display()))?;
+        let bytes = fs::read(file)
+            .map_err(|e| anyhow::anyhow!("{}: cannot be read: {e}", file.display()))?;
         Self::parse(&bytes).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))
     }
 
     /// Parses a file's bytes.
     pub(crate) fn parse(bytes: &[u8]) -> anyhow::Result<Self> {
         let index: Self = serde_json::from_slice(bytes)?;
-        anyhow::ensure!(index.schema_version == 1, "schema_version {}, expected 1", index.schema_version);
+        anyhow::ensure!(
+            index.schema_version == 1,
+            "schema_version {}, expected 1",
+            index.schema_version
+        );
         Ok(index)
     }
 
@@ -58,6 +63,9 @@ impl Index {
 impl Entry {
     /// The manifest digest without `sha256:`.
     pub(crate) fn manifest_hex(&self) -> Option<String> {
-        self.manifest_digest.as_ref().and_then(|d| d.strip_prefix("sha256:")).map(str::to_owned)
+        self.manifest_digest
+            .as_ref()
+            .and_then(|d| d.strip_prefix("sha256:"))
+            .map(str::to_owned)
     }
 }

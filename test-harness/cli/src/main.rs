@@ -1,2 +1,43 @@
-//! The `launchgate` command.
-fn main() {}
+//! The `launchgate` command: one module a subcommand.
+
+mod check;
+mod configure;
+mod extension;
+mod index;
+mod manifest;
+mod render;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Production-readiness plugins for Envoy and Istio: build, test, ship, check.
+#[derive(Debug, clap::Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Check(check::Args),
+    Render(render::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("launchgate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Check(args) => check::run(&args),
+        Command::Render(args) => render::run(&args),
+    }
+}

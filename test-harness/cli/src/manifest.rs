@@ -82,7 +82,10 @@ impl Manifest {
 
     /// An annotation's value.
     pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
-        self.value.pointer("/metadata/annotations")?.get(name)?.as_str()
+        self.value
+            .pointer("/metadata/annotations")?
+            .get(name)?
+            .as_str()
     }
 
     /// What makes it one resource in a cluster.
@@ -120,7 +123,9 @@ pub(crate) fn is_kustomization(folder: &Path) -> bool {
 fn load_one(path: &Path, into: &mut Vec<Manifest>) -> Result<(), LoadError> {
     if path == Path::new("-") {
         let mut input = String::new();
-        std::io::stdin().read_to_string(&mut input).map_err(|source| read_error(path, source))?;
+        std::io::stdin()
+            .read_to_string(&mut input)
+            .map_err(|source| read_error(path, source))?;
         return parse(path, &input, into);
     }
     if path.is_dir() {
@@ -135,7 +140,11 @@ fn load_one(path: &Path, into: &mut Vec<Manifest>) -> Result<(), LoadError> {
 
 fn load_folder(folder: &Path, into: &mut Vec<Manifest>) -> Result<(), LoadError> {
     let mut entries = fs::read_dir(folder)
-        .and_then(|entries| entries.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>())
+        .and_then(|entries| {
+            entries
+                .map(|entry| entry.map(|e| e.path()))
+                .collect::<Result<Vec<_>, _>>()
+        })
         .map_err(|source| read_error(folder, source))?;
     entries.sort();
     for entry in entries {
@@ -157,8 +166,15 @@ fn kustomize(folder: &Path) -> Result<String, LoadError> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    let reason = errors.lines().last().unwrap_or("no reason given").to_owned();
-    Err(LoadError::Kustomize { path: folder.to_owned(), reason })
+    let reason = errors
+        .lines()
+        .last()
+        .unwrap_or("no reason given")
+        .to_owned();
+    Err(LoadError::Kustomize {
+        path: folder.to_owned(),
+        reason,
+    })
 }
 
 fn parse(path: &Path, input: &str, into: &mut Vec<Manifest>) -> Result<(), LoadError> {
@@ -168,7 +184,10 @@ fn parse(path: &Path, input: &str, into: &mut Vec<Manifest>) -> Result<(), LoadE
             document: index + 1,
             source,
         })?;
-        let manifest = Manifest { origin: path.to_owned(), value };
+        let manifest = Manifest {
+            origin: path.to_owned(),
+            value,
+        };
         if manifest.is_applied() {
             into.push(manifest);
         }
@@ -177,11 +196,17 @@ fn parse(path: &Path, input: &str, into: &mut Vec<Manifest>) -> Result<(), LoadE
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> LoadError {
-    LoadError::Read { path: path.to_owned(), source }
+    LoadError::Read {
+        path: path.to_owned(),
+        source,
+    }
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -201,7 +226,17 @@ mod tests {
 
     #[test]
     fn an_error_names_file_and_document() {
-        let error = parse(Path::new("x.yaml"), "kind: A\n---\nkind: [\n", &mut Vec::new()).unwrap_err();
-        assert!(error.to_string().starts_with("x.yaml: document 2 is not valid YAML: "), "{error}");
+        let error = parse(
+            Path::new("x.yaml"),
+            "kind: A\n---\nkind: [\n",
+            &mut Vec::new(),
+        )
+        .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("x.yaml: document 2 is not valid YAML: "),
+            "{error}"
+        );
     }
 }

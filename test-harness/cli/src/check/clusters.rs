@@ -23,7 +23,9 @@ pub(crate) fn check(manifests: &[Manifest]) -> Vec<Finding> {
     let subsets: BTreeSet<(String, String)> = manifests.iter().flat_map(subsets_of).collect();
     for manifest in manifests {
         for extension in extension::of(manifest) {
-            let Some(config) = &extension.config else { continue };
+            let Some(config) = &extension.config else {
+                continue;
+            };
             let mut named = Vec::new();
             visit(config, &extension.config_path(), &mut named);
             for (path, cluster) in named {
@@ -43,7 +45,8 @@ fn exists(cluster: &str, known: &BTreeSet<String>, subsets: &BTreeSet<(String, S
     }
     match cluster.split('|').collect::<Vec<_>>().as_slice() {
         ["outbound", port, subset, host] => {
-            known.contains(&format!("outbound|{port}||{host}")) && subsets.contains(&((*host).to_owned(), (*subset).to_owned()))
+            known.contains(&format!("outbound|{port}||{host}"))
+                && subsets.contains(&((*host).to_owned(), (*subset).to_owned()))
         }
         _ => false,
     }
@@ -53,25 +56,50 @@ fn made_by(manifest: &Manifest) -> Vec<String> {
     let spec = &manifest.value["spec"];
     match manifest.kind() {
         "ServiceEntry" => {
-            let ports: Vec<_> = items(&spec["ports"]).filter_map(|p| p["number"].as_u64()).collect();
+            let ports: Vec<_> = items(&spec["ports"])
+                .filter_map(|p| p["number"].as_u64())
+                .collect();
             let hosts = items(&spec["hosts"]).filter_map(Value::as_str);
-            hosts.flat_map(|host| ports.iter().map(move |port| format!("outbound|{port}||{host}"))).collect()
+            hosts
+                .flat_map(|host| {
+                    ports
+                        .iter()
+                        .map(move |port| format!("outbound|{port}||{host}"))
+                })
+                .collect()
         }
         "VirtualService" => {
             let routes = items(&spec["http"]).flat_map(|rule| items(&rule["route"]));
             let to_name = |route: &Value| {
                 let destination = &route["destination"];
-                Some(format!("outbound|{}||{}", destination["port"]["number"].as_u64()?, destination["host"].as_str()?))
+                Some(format!(
+                    "outbound|{}||{}",
+                    destination["port"]["number"].as_u64()?,
+                    destination["host"].as_str()?
+                ))
             };
             routes.filter_map(to_name).collect()
         }
         "HTTPRoute" => {
             let rules = items(&spec["rules"]).count();
-            (0..rules).map(|i| format!("httproute/{}/{}/rule/{i}", manifest.namespace(), manifest.name())).collect()
+            (0..rules)
+                .map(|i| {
+                    format!(
+                        "httproute/{}/{}/rule/{i}",
+                        manifest.namespace(),
+                        manifest.name()
+                    )
+                })
+                .collect()
         }
         "EnvoyProxy" => {
-            let bootstrap: Value = spec["bootstrap"]["value"].as_str().and_then(|text| serde_norway::from_str(text).ok()).unwrap_or_default();
-            items(&bootstrap["static_resources"]["clusters"]).filter_map(|c| c["name"].as_str().map(str::to_owned)).collect()
+            let bootstrap: Value = spec["bootstrap"]["value"]
+                .as_str()
+                .and_then(|text| serde_norway::from_str(text).ok())
+                .unwrap_or_default();
+            items(&bootstrap["static_resources"]["clusters"])
+                .filter_map(|c| c["name"].as_str().map(str::to_owned))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -84,7 +112,9 @@ fn subsets_of(manifest: &Manifest) -> Vec<(String, String)> {
     if manifest.kind() != "DestinationRule" {
         return Vec::new();
     }
-    names.map(|name| (host.to_owned(), name.to_owned())).collect()
+    names
+        .map(|name| (host.to_owned(), name.to_owned()))
+        .collect()
 }
 
 /// `cluster` and `admin_cluster` anywhere, and every value of `clusters`.
@@ -94,16 +124,23 @@ fn visit(value: &Value, path: &str, named: &mut Vec<(String, String)>) {
             for (key, value) in map {
                 let path = format!("{path}.{key}");
                 match (key.as_str(), value) {
-                    ("cluster" | "admin_cluster", Value::String(name)) => named.push((path, name.clone())),
+                    ("cluster" | "admin_cluster", Value::String(name)) => {
+                        named.push((path, name.clone()))
+                    }
                     ("clusters", Value::Object(clusters)) => {
-                        let names = clusters.iter().filter_map(|(k, v)| Some((format!("{path}.{k}"), v.as_str()?.to_owned())));
+                        let names = clusters.iter().filter_map(|(k, v)| {
+                            Some((format!("{path}.{k}"), v.as_str()?.to_owned()))
+                        });
                         named.extend(names);
                     }
                     _ => visit(value, &path, named),
                 }
             }
         }
-        Value::Array(list) => list.iter().enumerate().for_each(|(i, v)| visit(v, &format!("{path}[{i}]"), named)),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .for_each(|(i, v)| visit(v, &format!("{path}[{i}]"), named)),
         _ => {}
     }
 }

@@ -18,13 +18,27 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    pub(crate) fn new(manifest: &Manifest, rule: &'static str, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { rule, resource: manifest.to_string(), path: path.into(), message: message.into() }
+    pub(crate) fn new(
+        manifest: &Manifest,
+        rule: &'static str,
+        path: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            rule,
+            resource: manifest.to_string(),
+            path: path.into(),
+            message: message.into(),
+        }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: {} [{}]", self.resource, self.path, self.message, self.rule)
+        write!(
+            f,
+            "{}: {}: {} [{}]",
+            self.resource, self.path, self.message, self.rule
+        )
     }
 }

@@ -16,11 +16,11 @@ pub(crate) mod shape;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 use anyhow::Context;
 
-pub(crate) use self::module::stand_in;
 use self::{finding::Finding, module::Modules, shape::Shapes};
 use crate::{
     extension,
@@ -28,7 +28,10 @@ use crate::{
     manifest::{self, Manifest},
 };
 
-const SHAPES: [&str; 2] = [include_str!("shapes/istio.yaml"), include_str!("shapes/gateway-api.yaml")];
+const SHAPES: [&str; 2] = [
+    include_str!("shapes/istio.yaml"),
+    include_str!("shapes/gateway-api.yaml"),
+];
 
 /// Check manifests for Istio and Envoy Gateway: shape, rules, every plugin's configuration, and overlays.
 #[derive(Debug, clap::Args)]
@@ -51,13 +54,21 @@ pub(crate) struct Args {
 }
 
 /// Runs the command: prints each finding, fails when there is one.
-pub(crate) fn run(args: &Args) -> anyhow::Result<()> {
-    let modules = if args.without_modules { None } else { Some(modules(args)?) };
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let modules = if args.without_modules {
+        None
+    } else {
+        Some(modules(args)?)
+    };
     let mut report = Report::default();
     for path in &args.paths {
         check_path(path, args.pinned, modules.as_ref(), &mut report)?;
     }
-    report.print()
+    Ok(if report.print() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 #[derive(Default)]
@@ -68,34 +79,66 @@ struct Report {
 }
 
 impl Report {
-    fn print(self) -> anyhow::Result<()> {
+    /// Whether all is well.
+    fn print(self) -> bool {
         for finding in &self.findings {
             println!("{finding}");
         }
         if !self.unknown.is_empty() {
             let kinds: Vec<_> = self.unknown.into_iter().collect();
-            println!("left to the API server, no shape is known: {}", kinds.join(", "));
+            println!(
+                "left to the API server, no shape is known: {}",
+                kinds.join(", ")
+            );
         }
-        println!("{} resources checked, {} findings", self.checked, self.findings.len());
-        anyhow::ensure!(self.findings.is_empty(), "{} findings", self.findings.len());
-        Ok(())
+        println!(
+            "{} resources checked, {} findings",
+            self.checked,
+            self.findings.len()
+        );
+        self.findings.is_empty()
     }
 }
 
 fn modules(args: &Args) -> anyhow::Result<Modules<'static>> {
     let index = args.dist.join("index.json");
-    let index = if index.is_file() { Some(Index::read(&index)?) } else { None };
+    let index = if index.is_file() {
+        Some(Index::read(&index)?)
+    } else {
+        None
+    };
     let pair = |text: &String| {
-        let (name, value) = text.split_once('=').with_context(|| format!("--env {text:?}, expected NAME=VALUE"))?;
+        let (name, value) = text
+            .split_once('=')
+            .with_context(|| format!("--env {text:?}, expected NAME=VALUE"))?;
         Ok((name.to_owned(), value.to_owned()))
     };
-    let variables = args.variables.iter().map(pair).collect::<anyhow::Result<BTreeMap<_, _>>>()?;
-    Ok(Modules { dist: args.dist.clone(), index, variables, configure: Box::new(crate::configure::configure) })
+    let variables = args
+        .variables
+        .iter()
+        .map(pair)
+        .collect::<anyhow::Result<BTreeMap<_, _>>>()?;
+    Ok(Modules {
+        dist: args.dist.clone(),
+        index,
+        variables,
+        configure: Box::new(crate::configure::configure),
+    })
 }
 
-fn check_path(path: &Path, pinned: bool, modules: Option<&Modules<'_>>, report: &mut Report) -> anyhow::Result<()> {
+fn check_path(
+    path: &Path,
+    pinned: bool,
+    modules: Option<&Modules<'_>>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let Some((base, overlays)) = overlay::family(path) else {
-        check_set(&manifest::load(&[path.to_owned()])?, pinned, modules, report);
+        check_set(
+            &manifest::load(&[path.to_owned()])?,
+            pinned,
+            modules,
+            report,
+        );
         return Ok(());
     };
     report.findings.extend(overlay::check(&base, &overlays)?);
@@ -106,7 +149,12 @@ fn check_path(path: &Path, pinned: bool, modules: Option<&Modules<'_>>, report: 
 }
 
 /// Checks manifests that are applied together.
-fn check_set(manifests: &[Manifest], pinned: bool, modules: Option<&Modules<'_>>, report: &mut Report) {
+fn check_set(
+    manifests: &[Manifest],
+    pinned: bool,
+    modules: Option<&Modules<'_>>,
+    report: &mut Report,
+) {
     for manifest in manifests {
         match check_shape(manifest) {
             Some(findings) => report.findings.extend(findings),
@@ -120,9 +168,18 @@ fn check_set(manifests: &[Manifest], pinned: bool, modules: Option<&Modules<'_>>
         for extension in extension::of(manifest) {
             if pinned && extension.sha256.is_empty() {
                 let path = extension.field_path("sha256", "code.image.sha256");
-                report.findings.push(Finding::new(manifest, "unpinned", path, "empty, expected the image's digest"));
+                report.findings.push(Finding::new(
+                    manifest,
+                    "unpinned",
+                    path,
+                    "empty, expected the image's digest",
+                ));
             }
-            report.findings.extend(modules.map(|m| m.check(manifest, &extension)).unwrap_or_default());
+            report.findings.extend(
+                modules
+                    .map(|m| m.check(manifest, &extension))
+                    .unwrap_or_default(),
+            );
         }
     }
     report.findings.extend(rules::check_together(manifests));
@@ -132,7 +189,9 @@ fn check_set(manifests: &[Manifest], pinned: bool, modules: Option<&Modules<'_>>
 /// `None`: no shape is known for this kind.
 fn check_shape(manifest: &Manifest) -> Option<Vec<Finding>> {
     let shapes = shapes();
-    let mismatches = shapes.iter().find_map(|s| s.check(manifest.api_version(), manifest.kind(), &manifest.value))?;
+    let mismatches = shapes
+        .iter()
+        .find_map(|s| s.check(manifest.api_version(), manifest.kind(), &manifest.value))?;
     let to_finding = |(rule, path, message)| Finding::new(manifest, rule, path, message);
     Some(mismatches.into_iter().map(to_finding).collect())
 }
@@ -140,7 +199,12 @@ fn check_shape(manifest: &Manifest) -> Option<Vec<Finding>> {
 fn shapes() -> &'static [Shapes] {
     static COMPILED: std::sync::OnceLock<Vec<Shapes>> = std::sync::OnceLock::new();
     // The files are part of the program; a test compiles them.
-    COMPILED.get_or_init(|| SHAPES.iter().filter_map(|yaml| Shapes::parse(yaml).ok()).collect())
+    COMPILED.get_or_init(|| {
+        SHAPES
+            .iter()
+            .filter_map(|yaml| Shapes::parse(yaml).ok())
+            .collect()
+    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,11 @@ use std::{
 use serde_json::{Value, json};
 
 use super::finding::Finding;
-use crate::{extension::{Extension, Source}, index::Index, manifest::Manifest};
+use crate::{
+    extension::{Extension, Source},
+    index::Index,
+    manifest::Manifest,
+};
 
 /// Where modules and schemas are, and how one is asked.
 pub(crate) struct Modules<'a> {
@@ -27,35 +31,58 @@ pub(crate) struct Modules<'a> {
 }
 
 /// Asks a module whether it takes a configuration.
-pub(crate) type Configure<'a> = dyn Fn(&Path, &[u8], &BTreeMap<String, String>) -> Result<(), String> + 'a;
+pub(crate) type Configure<'a> =
+    dyn Fn(&Path, &[u8], &BTreeMap<String, String>) -> Result<(), String> + 'a;
 
 impl Modules<'_> {
     /// All findings of one extension.
     pub(crate) fn check(&self, manifest: &Manifest, extension: &Extension) -> Vec<Finding> {
         let plugin = extension.source.plugin();
         let mut found = Vec::new();
-        let mut note = |rule, path: String, message: String| found.push(Finding::new(manifest, rule, path, message));
+        let mut note = |rule, path: String, message: String| {
+            found.push(Finding::new(manifest, rule, path, message))
+        };
         self.check_digest(extension, &mut note);
         self.check_schema(plugin, extension, &mut note);
         self.check_module(plugin, extension, &mut note);
         found
     }
 
-    fn check_digest(&self, extension: &Extension, note: &mut dyn FnMut(&'static str, String, String)) {
-        let Some(entry) = self.index.as_ref().and_then(|i| i.plugin(extension.source.plugin())) else { return };
+    fn check_digest(
+        &self,
+        extension: &Extension,
+        note: &mut dyn FnMut(&'static str, String, String),
+    ) {
+        let Some(entry) = self
+            .index
+            .as_ref()
+            .and_then(|i| i.plugin(extension.source.plugin()))
+        else {
+            return;
+        };
         if extension.sha256.is_empty() {
             return;
         }
         let path = extension.field_path("sha256", "code.sha256");
         let is_image = matches!(extension.source, Source::Image(_));
         if is_image && extension.sha256 == entry.sha256 {
-            note("sha256-kind", path, "this is the digest of the wasm; for an image the manifest's digest is compared".to_owned());
+            note(
+                "sha256-kind",
+                path,
+                "this is the digest of the wasm; for an image the manifest's digest is compared"
+                    .to_owned(),
+            );
         } else if !is_image && Some(&extension.sha256) == entry.manifest_hex().as_ref() {
             note("sha256-kind", path, "this is the digest of the image's manifest; over http the wasm's digest is compared".to_owned());
         }
     }
 
-    fn check_schema(&self, plugin: &str, extension: &Extension, note: &mut dyn FnMut(&'static str, String, String)) {
+    fn check_schema(
+        &self,
+        plugin: &str,
+        extension: &Extension,
+        note: &mut dyn FnMut(&'static str, String, String),
+    ) {
         let file = self.dist.join(format!("{plugin}.schema.json"));
         let path = extension.config_path();
         let schema = match read_json(&file) {
@@ -64,7 +91,13 @@ impl Modules<'_> {
         };
         let validator = match jsonschema::validator_for(&schema) {
             Ok(validator) => validator,
-            Err(error) => return note("plugin-schema", path, format!("{}: {error}", file.display())),
+            Err(error) => {
+                return note(
+                    "plugin-schema",
+                    path,
+                    format!("{}: {error}", file.display()),
+                );
+            }
         };
         let config = extension.config.clone().unwrap_or_else(|| json!({}));
         for error in validator.iter_errors(&config) {
@@ -73,22 +106,56 @@ impl Modules<'_> {
         }
     }
 
-    fn check_module(&self, plugin: &str, extension: &Extension, note: &mut dyn FnMut(&'static str, String, String)) {
+    fn check_module(
+        &self,
+        plugin: &str,
+        extension: &Extension,
+        note: &mut dyn FnMut(&'static str, String, String),
+    ) {
         let file = self.dist.join(format!("{plugin}.wasm"));
         let path = extension.config_path();
         if !file.is_file() {
-            return note("plugin-module", path, format!("{}: no such module, expected the build's output", file.display()));
+            return note(
+                "plugin-module",
+                path,
+                format!(
+                    "{}: no such module, expected the build's output",
+                    file.display()
+                ),
+            );
         }
-        let config = extension.config.as_ref().map(Value::to_string).unwrap_or_default();
-        if let Err(reason) = (self.configure)(&file, config.as_bytes(), &self.environment(extension)) {
-            note("plugin-module", path, format!("the module refuses it: {reason}"));
+        let config = extension
+            .config
+            .as_ref()
+            .map(Value::to_string)
+            .unwrap_or_default();
+        if let Err(reason) =
+            (self.configure)(&file, config.as_bytes(), &self.environment(extension))
+        {
+            note(
+                "plugin-module",
+                path,
+                format!("the module refuses it: {reason}"),
+            );
         }
     }
 
     fn environment(&self, extension: &Extension) -> BTreeMap<String, String> {
-        let value = |name: &str| self.variables.get(name).cloned().unwrap_or_else(|| stand_in(name));
+        let value = |name: &str| {
+            self.variables
+                .get(name)
+                .cloned()
+                .unwrap_or_else(|| stand_in(name))
+        };
         let variables = extension.variables.iter();
-        variables.map(|v| (v.name.clone(), v.value.clone().unwrap_or_else(|| value(&v.name)))).collect()
+        variables
+            .map(|v| {
+                (
+                    v.name.clone(),
+                    v.value.clone().unwrap_or_else(|| value(&v.name)),
+                )
+            })
+            .collect()
     }
 }
 
@@ -105,6 +172,7 @@ pub(crate) fn stand_in(name: &str) -> String {
 }
 
 fn read_json(file: &Path) -> Result<Value, String> {
-    let text = fs::read_to_string(file).map_err(|e| format!("{}: cannot be read: {e}", file.display()))?;
+    let text =
+        fs::read_to_string(file).map_err(|e| format!("{}: cannot be read: {e}", file.display()))?;
     serde_json::from_str(&text).map_err(|e| format!("{}: {e}", file.display()))
 }

@@ -62,19 +62,31 @@ impl Shapes {
         let file: Value = serde_norway::from_str(yaml).map_err(|e| e.to_string())?;
         let mut shapes = Self::default();
         for (name, notation) in entries(&file["types"]) {
-            shapes.types.insert(name.clone(), compile(notation).map_err(|e| format!("types.{name}: {e}"))?);
+            shapes.types.insert(
+                name.clone(),
+                compile(notation).map_err(|e| format!("types.{name}: {e}"))?,
+            );
         }
         for (name, notation) in entries(&file["kinds"]) {
             let versions = notation["apiVersions"].as_array().into_iter().flatten();
-            let versions = versions.filter_map(|v| v.as_str().map(str::to_owned)).collect();
+            let versions = versions
+                .filter_map(|v| v.as_str().map(str::to_owned))
+                .collect();
             let spec = compile(&notation["spec"]).map_err(|e| format!("kinds.{name}: {e}"))?;
-            shapes.kinds.insert(name.clone(), (versions, document(spec)?));
+            shapes
+                .kinds
+                .insert(name.clone(), (versions, document(spec)?));
         }
         Ok(shapes)
     }
 
     /// Every mismatch of `document`; `None` when no shape is known for it.
-    pub(crate) fn check(&self, api_version: &str, kind: &str, document: &Value) -> Option<Vec<Mismatch>> {
+    pub(crate) fn check(
+        &self,
+        api_version: &str,
+        kind: &str,
+        document: &Value,
+    ) -> Option<Vec<Mismatch>> {
         let (versions, body) = self.kinds.get(kind)?;
         let group = |version: &str| version.split('/').next().unwrap_or_default().to_owned();
         if !versions.iter().any(|v| group(v) == group(api_version)) {
@@ -82,7 +94,10 @@ impl Shapes {
         }
         let mut found = Vec::new();
         if !versions.iter().any(|v| v == api_version) {
-            let message = format!("{api_version:?} is not served, expected {}", versions.join(" or "));
+            let message = format!(
+                "{api_version:?} is not served, expected {}",
+                versions.join(" or ")
+            );
             found.push(("api-version", "apiVersion".to_owned(), message));
         }
         self.visit(body, document, "", &mut found);
@@ -107,7 +122,10 @@ impl Shapes {
             },
             Shape::Mapping(mapping) => match value.as_object() {
                 Some(_) => self.visit_mapping(mapping, value, path, found),
-                None => refuse("type", format!("{} where a mapping was expected", show(value))),
+                None => refuse(
+                    "type",
+                    format!("{} where a mapping was expected", show(value)),
+                ),
             },
             scalar => {
                 if let Err((rule, message)) = check_scalar(scalar, value) {
@@ -117,37 +135,78 @@ impl Shapes {
         }
     }
 
-    fn visit_mapping(&self, mapping: &Mapping, value: &Value, path: &str, found: &mut Vec<Mismatch>) {
-        let at = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    fn visit_mapping(
+        &self,
+        mapping: &Mapping,
+        value: &Value,
+        path: &str,
+        found: &mut Vec<Mismatch>,
+    ) {
+        let at = |key: &str| {
+            if path.is_empty() {
+                key.to_owned()
+            } else {
+                format!("{path}.{key}")
+            }
+        };
         for (key, value) in entries(value) {
             match (mapping.fields.get(key), &mapping.others) {
                 (Some((_, shape)), _) => self.visit(shape, value, &at(key), found),
                 (None, Some(shape)) => self.visit(shape, value, &at(key), found),
                 (None, None) => {
                     let known: Vec<_> = mapping.fields.keys().map(String::as_str).collect();
-                    found.push(("unknown-field", at(key), format!("unknown field, expected one of {}", known.join(", "))));
+                    found.push((
+                        "unknown-field",
+                        at(key),
+                        format!("unknown field, expected one of {}", known.join(", ")),
+                    ));
                 }
             }
         }
         for (key, (required, _)) in &mapping.fields {
             if *required && value.get(key).is_none() {
-                found.push(("required-field", at(key), "missing, it is required".to_owned()));
+                found.push((
+                    "required-field",
+                    at(key),
+                    "missing, it is required".to_owned(),
+                ));
             }
         }
-        let given: Vec<_> = mapping.exclusive.iter().filter(|k| value.get(k.as_str()).is_some()).cloned().collect();
+        let given: Vec<_> = mapping
+            .exclusive
+            .iter()
+            .filter(|k| value.get(k.as_str()).is_some())
+            .cloned()
+            .collect();
         if given.len() > 1 {
-            let at = if path.is_empty() { "document".to_owned() } else { path.to_owned() };
-            found.push(("exclusive-fields", at, format!("{} exclude each other", given.join(" and "))));
+            let at = if path.is_empty() {
+                "document".to_owned()
+            } else {
+                path.to_owned()
+            };
+            found.push((
+                "exclusive-fields",
+                at,
+                format!("{} exclude each other", given.join(" and ")),
+            ));
         }
     }
 }
 
 fn check_scalar(shape: &Shape, value: &Value) -> Result<(), (&'static str, String)> {
-    let wrong_type = |expected: &str| Err(("type", format!("{} where {expected} was expected", show(value))));
+    let wrong_type = |expected: &str| {
+        Err((
+            "type",
+            format!("{} where {expected} was expected", show(value)),
+        ))
+    };
     match shape {
         Shape::Text { min, max } => match value.as_str() {
             Some(text) if (*min..=*max).contains(&text.len()) => Ok(()),
-            Some(text) => Err(("range", format!("{} bytes, expected {min} to {max}", text.len()))),
+            Some(text) => Err((
+                "range",
+                format!("{} bytes, expected {min} to {max}", text.len()),
+            )),
             None => wrong_type("text"),
         },
         Shape::Integer { min, max } => match value.as_i64() {
@@ -167,15 +226,24 @@ fn check_scalar(shape: &Shape, value: &Value) -> Result<(), (&'static str, Strin
         Shape::Duration => match value.as_str().and_then(micros) {
             Some(micros) if micros >= 1000 => Ok(()),
             Some(_) => Err(("duration", format!("{} is below 1ms", show(value)))),
-            None => Err(("duration", format!("{} is no duration such as 300ms or 1m30s", show(value)))),
+            None => Err((
+                "duration",
+                format!("{} is no duration such as 300ms or 1m30s", show(value)),
+            )),
         },
         Shape::OneOf(words) => match value.as_str() {
             Some(text) if words.iter().any(|w| w == text) => Ok(()),
-            _ => Err(("enum", format!("{}, expected {}", show(value), words.join(" or ")))),
+            _ => Err((
+                "enum",
+                format!("{}, expected {}", show(value), words.join(" or ")),
+            )),
         },
         Shape::Pattern(pattern) => match value.as_str() {
             Some(text) if pattern.is_match(text) => Ok(()),
-            Some(_) => Err(("pattern", format!("{} does not match {pattern}", show(value)))),
+            Some(_) => Err((
+                "pattern",
+                format!("{} does not match {pattern}", show(value)),
+            )),
             None => wrong_type("text"),
         },
         Shape::Free | Shape::Named(_) | Shape::List(_) | Shape::Mapping(_) => Ok(()),
@@ -193,15 +261,19 @@ pub(crate) fn micros(text: &str) -> Option<u64> {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let number: f64 = rest[..digits].parse().ok()?;
         rest = &rest[digits..];
-        let unit = ["ns", "us", "ms", "s", "m", "h"].into_iter().filter(|u| rest.starts_with(u)).max_by_key(|u| u.len())?;
-        total += number * match unit {
-            "ns" => 0.001,
-            "us" => 1.0,
-            "ms" => 1e3,
-            "s" => 1e6,
-            "m" => 6e7,
-            _ => 3.6e9,
-        };
+        let unit = ["ns", "us", "ms", "s", "m", "h"]
+            .into_iter()
+            .filter(|u| rest.starts_with(u))
+            .max_by_key(|u| u.len())?;
+        total += number
+            * match unit {
+                "ns" => 0.001,
+                "us" => 1.0,
+                "ms" => 1e3,
+                "s" => 1e6,
+                "m" => 6e7,
+                _ => 3.6e9,
+            };
         rest = &rest[unit.len()..];
     }
     Some(total as u64)
@@ -210,8 +282,15 @@ pub(crate) fn micros(text: &str) -> Option<u64> {
 /// What every document has around its `spec`.
 fn document(spec: Shape) -> Result<Shape, String> {
     let mut mapping = Mapping::default();
-    for (field, required, notation) in [("apiVersion", true, "string"), ("kind", true, "string"), ("metadata", true, "object"), ("status", false, "object")] {
-        mapping.fields.insert(field.to_owned(), (required, compile_scalar(notation)?));
+    for (field, required, notation) in [
+        ("apiVersion", true, "string"),
+        ("kind", true, "string"),
+        ("metadata", true, "object"),
+        ("status", false, "object"),
+    ] {
+        mapping
+            .fields
+            .insert(field.to_owned(), (required, compile_scalar(notation)?));
     }
     mapping.fields.insert("spec".to_owned(), (true, spec));
     Ok(Shape::Mapping(mapping))
@@ -234,10 +313,19 @@ fn compile_mapping(notation: &Value) -> Result<Mapping, String> {
     for (key, value) in entries(notation) {
         match key.as_str() {
             "*" => mapping.others = Some(Box::new(compile(value)?)),
-            "?one" => mapping.exclusive = value.as_array().into_iter().flatten().filter_map(|v| v.as_str().map(str::to_owned)).collect(),
+            "?one" => {
+                mapping.exclusive = value
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|v| v.as_str().map(str::to_owned))
+                    .collect()
+            }
             _ => {
                 let shape = compile(value).map_err(|e| format!("{key}: {e}"))?;
-                let (name, required) = key.strip_suffix('!').map_or((key.as_str(), false), |name| (name, true));
+                let (name, required) = key
+                    .strip_suffix('!')
+                    .map_or((key.as_str(), false), |name| (name, true));
                 mapping.fields.insert(name.to_owned(), (required, shape));
             }
         }
@@ -250,7 +338,9 @@ fn compile_scalar(text: &str) -> Result<Shape, String> {
         return Ok(Shape::Named(name.to_owned()));
     }
     if let Some(pattern) = text.strip_prefix('/').and_then(|t| t.strip_suffix('/')) {
-        return Regex::new(pattern).map(Shape::Pattern).map_err(|e| e.to_string());
+        return Regex::new(pattern)
+            .map(Shape::Pattern)
+            .map_err(|e| e.to_string());
     }
     let (word, range) = match text.split_once('(') {
         Some((word, range)) => (word, range.trim_end_matches(')').split_once("..")),
@@ -260,9 +350,18 @@ fn compile_scalar(text: &str) -> Result<Shape, String> {
     let low = |default| bound(|(low, _)| low.parse().unwrap_or(f64::NAN), default);
     let high = |default| bound(|(_, high)| high.parse().unwrap_or(f64::NAN), default);
     Ok(match word {
-        "string" => Shape::Text { min: low(0.0) as usize, max: high(1_048_576.0) as usize },
-        "int" => Shape::Integer { min: low(f64::from(i32::MIN)) as i64, max: high(f64::from(u32::MAX)) as i64 },
-        "number" => Shape::Number { min: low(f64::MIN), max: high(f64::MAX) },
+        "string" => Shape::Text {
+            min: low(0.0) as usize,
+            max: high(1_048_576.0) as usize,
+        },
+        "int" => Shape::Integer {
+            min: low(f64::from(i32::MIN)) as i64,
+            max: high(f64::from(u32::MAX)) as i64,
+        },
+        "number" => Shape::Number {
+            min: low(f64::MIN),
+            max: high(f64::MAX),
+        },
         "bool" => Shape::Bool,
         "duration" => Shape::Duration,
         "free" => Shape::Free,
@@ -300,23 +399,67 @@ kinds:
     fn a_mismatch_names_rule_path_value_and_expectation() {
         let rows = [
             ("spec: {port: 1}", vec![]),
-            ("spec: {port: 0}", vec!["range spec.port: 0, expected 1 to 65535"]),
-            ("spec: {port: '1'}", vec!["type spec.port: \"1\" where a whole number was expected"]),
-            ("spec: {port: 1, prot: 2}", vec!["unknown-field spec.prot: unknown field, expected one of hex, list, mode, port, tags, wait"]),
-            ("spec: {mode: C}", vec!["enum spec.mode: \"C\", expected A or B", "required-field spec.port: missing, it is required"]),
-            ("spec: {port: 1, tags: {a: long}}", vec!["range spec.tags.a: 4 bytes, expected 1 to 3"]),
-            ("spec: {port: 1, wait: 0s}", vec!["duration spec.wait: \"0s\" is below 1ms"]),
-            ("spec: {port: 1, wait: soon}", vec!["duration spec.wait: \"soon\" is no duration such as 300ms or 1m30s"]),
-            ("spec: {port: 1, hex: XY}", vec!["pattern spec.hex: \"XY\" does not match ^[a-f0-9]*$"]),
-            ("spec: {port: 1, mode: A, wait: 1s}", vec!["exclusive-fields spec: mode and wait exclude each other"]),
-            ("spec: {port: 1, list: [{on: true}, {on: 1}]}", vec!["type spec.list[1].on: 1 where true or false was expected"]),
-            ("spec: []", vec!["type spec: [] where a mapping was expected"]),
+            (
+                "spec: {port: 0}",
+                vec!["range spec.port: 0, expected 1 to 65535"],
+            ),
+            (
+                "spec: {port: '1'}",
+                vec!["type spec.port: \"1\" where a whole number was expected"],
+            ),
+            (
+                "spec: {port: 1, prot: 2}",
+                vec![
+                    "unknown-field spec.prot: unknown field, expected one of hex, list, mode, port, tags, wait",
+                ],
+            ),
+            (
+                "spec: {mode: C}",
+                vec![
+                    "enum spec.mode: \"C\", expected A or B",
+                    "required-field spec.port: missing, it is required",
+                ],
+            ),
+            (
+                "spec: {port: 1, tags: {a: long}}",
+                vec!["range spec.tags.a: 4 bytes, expected 1 to 3"],
+            ),
+            (
+                "spec: {port: 1, wait: 0s}",
+                vec!["duration spec.wait: \"0s\" is below 1ms"],
+            ),
+            (
+                "spec: {port: 1, wait: soon}",
+                vec!["duration spec.wait: \"soon\" is no duration such as 300ms or 1m30s"],
+            ),
+            (
+                "spec: {port: 1, hex: XY}",
+                vec!["pattern spec.hex: \"XY\" does not match ^[a-f0-9]*$"],
+            ),
+            (
+                "spec: {port: 1, mode: A, wait: 1s}",
+                vec!["exclusive-fields spec: mode and wait exclude each other"],
+            ),
+            (
+                "spec: {port: 1, list: [{on: true}, {on: 1}]}",
+                vec!["type spec.list[1].on: 1 where true or false was expected"],
+            ),
+            (
+                "spec: []",
+                vec!["type spec: [] where a mapping was expected"],
+            ),
         ];
         let shapes = Shapes::parse(SHAPES).unwrap();
         for (body, expected) in rows {
-            let document: Value = serde_norway::from_str(&format!("apiVersion: example.org/v1\nkind: Thing\nmetadata: {{}}\n{body}")).unwrap();
+            let document: Value = serde_norway::from_str(&format!(
+                "apiVersion: example.org/v1\nkind: Thing\nmetadata: {{}}\n{body}"
+            ))
+            .unwrap();
             let found = shapes.check("example.org/v1", "Thing", &document).unwrap();
-            let found: Vec<_> = found.iter().map(|(rule, path, message)| format!("{rule} {path}: {message}")).collect();
+            let found: Vec<_> = found
+                .iter()
+                .map(|(rule, path, message)| format!("{rule} {path}: {message}"))
+                .collect();
             assert_eq!(found, expected, "{body}");
         }
     }
@@ -324,15 +467,38 @@ kinds:
     #[test]
     fn another_group_is_not_ours_and_another_version_is_refused() {
         let shapes = Shapes::parse(SHAPES).unwrap();
-        assert!(shapes.check("other.org/v1", "Thing", &Value::Null).is_none());
-        let document: Value = serde_norway::from_str("apiVersion: example.org/v3\nkind: Thing\nmetadata: {}\nspec: {port: 1}").unwrap();
+        assert!(
+            shapes
+                .check("other.org/v1", "Thing", &Value::Null)
+                .is_none()
+        );
+        let document: Value = serde_norway::from_str(
+            "apiVersion: example.org/v3\nkind: Thing\nmetadata: {}\nspec: {port: 1}",
+        )
+        .unwrap();
         let found = shapes.check("example.org/v3", "Thing", &document).unwrap();
-        assert_eq!(found, [("api-version", "apiVersion".to_owned(), "\"example.org/v3\" is not served, expected example.org/v1 or example.org/v2".to_owned())]);
+        assert_eq!(
+            found,
+            [(
+                "api-version",
+                "apiVersion".to_owned(),
+                "\"example.org/v3\" is not served, expected example.org/v1 or example.org/v2"
+                    .to_owned()
+            )]
+        );
     }
 
     #[test]
     fn durations_are_those_of_go() {
-        for (text, expected) in [("1s", Some(1_000_000)), ("1m30s", Some(90_000_000)), ("1.5ms", Some(1500)), ("10us", Some(10)), ("", None), ("5", None), ("1d", None)] {
+        for (text, expected) in [
+            ("1s", Some(1_000_000)),
+            ("1m30s", Some(90_000_000)),
+            ("1.5ms", Some(1500)),
+            ("10us", Some(10)),
+            ("", None),
+            ("5", None),
+            ("1d", None),
+        ] {
             assert_eq!(micros(text), expected, "{text}");
         }
     }

@@ -12,7 +12,11 @@ fn the_shapes_compile() {
 fn check_without_modules(path: &Path) -> Vec<Finding> {
     let mut report = Report::default();
     check_path(path, false, None, &mut report).unwrap();
-    assert!(report.checked > 0, "{}: nothing was checked", path.display());
+    assert!(
+        report.checked > 0,
+        "{}: nothing was checked",
+        path.display()
+    );
     report.findings
 }
 
@@ -21,7 +25,15 @@ fn the_shipped_manifests_pass() {
     let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy-configs");
     for folder in ["istio", "istio/traffic-extension", "envoy-gateway"] {
         let found = check_without_modules(&configs.join(folder));
-        assert!(found.is_empty(), "{}", found.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        assert!(
+            found.is_empty(),
+            "{}",
+            found
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join("\n")
+        );
     }
 }
 
@@ -29,7 +41,10 @@ fn the_shipped_manifests_pass() {
 #[test]
 fn every_bad_manifest_is_refused_with_the_reason() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/check/bad");
-    let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 30, "{} bad manifests", files.len());
     for file in files {
@@ -38,7 +53,15 @@ fn every_bad_manifest_is_refused_with_the_reason() {
         let text = std::fs::read_to_string(&file).unwrap();
         let expected = text.lines().next().unwrap().strip_prefix("# ").unwrap();
         let found = check_without_modules(&file);
-        let lines: Vec<_> = found.iter().map(|f| format!("{}: {} [{}]", f.path, f.message, f.rule)).collect();
-        assert_eq!(lines, [format!("{expected} [{rule}]")], "{}", file.display());
+        let lines: Vec<_> = found
+            .iter()
+            .map(|f| format!("{}: {} [{}]", f.path, f.message, f.rule))
+            .collect();
+        assert_eq!(
+            lines,
+            [format!("{expected} [{rule}]")],
+            "{}",
+            file.display()
+        );
     }
 }
