@@ -19,7 +19,12 @@ pub struct Clock<E> {
 impl<E> Clock<E> {
     /// A clock that starts at this wall time (nanoseconds since 1970).
     pub fn new(start: u64) -> Self {
-        Clock { start, now: 0, next: 0, events: BTreeMap::new() }
+        Clock {
+            start,
+            now: 0,
+            next: 0,
+            events: BTreeMap::new(),
+        }
     }
 
     /// Nanoseconds since the start.
@@ -41,7 +46,10 @@ impl<E> Clock<E> {
 
     /// Takes the next event that is due up to `until` (since the start), moving the clock to it.
     pub fn pop(&mut self, until: u64) -> Option<E> {
-        let entry = self.events.first_entry().filter(|entry| entry.key().0 <= until)?;
+        let entry = self
+            .events
+            .first_entry()
+            .filter(|entry| entry.key().0 <= until)?;
         self.now = self.now.max(entry.key().0);
         Some(entry.remove())
     }

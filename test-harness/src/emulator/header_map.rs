@@ -66,7 +66,10 @@ pub struct HeaderMap {
 impl HeaderMap {
     /// An empty map.
     pub fn new(side: Side) -> Self {
-        HeaderMap { side, pairs: Vec::new() }
+        HeaderMap {
+            side,
+            pairs: Vec::new(),
+        }
     }
 
     /// A map of these pairs, added one by one.
@@ -80,18 +83,27 @@ impl HeaderMap {
 
     fn name(&self, name: &[u8]) -> Vec<u8> {
         let lower = name.to_ascii_lowercase();
-        if self.side == Side::Request && lower == b"host" { b":authority".to_vec() } else { lower }
+        if self.side == Side::Request && lower == b"host" {
+            b":authority".to_vec()
+        } else {
+            lower
+        }
     }
 
     /// The first value.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
         let name = self.name(name);
-        self.pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| value.as_slice())
+        self.pairs
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.as_slice())
     }
 
     /// The first value as text, `""` if absent or not UTF-8.
     pub fn text(&self, name: &str) -> &str {
-        self.get(name.as_bytes()).and_then(|value| std::str::from_utf8(value).ok()).unwrap_or("")
+        self.get(name.as_bytes())
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .unwrap_or("")
     }
 
     /// Adds a value.
@@ -104,7 +116,11 @@ impl HeaderMap {
             return;
         }
         if name.first() == Some(&b':') {
-            let place = self.pairs.iter().take_while(|(key, _)| key.first() == Some(&b':')).count();
+            let place = self
+                .pairs
+                .iter()
+                .take_while(|(key, _)| key.first() == Some(&b':'))
+                .count();
             self.pairs.insert(place, (name, value.to_vec()));
         } else {
             self.pairs.push((name, value.to_vec()));
@@ -149,18 +165,30 @@ impl HeaderMap {
 
     /// Bytes of all names and values.
     pub fn byte_size(&self) -> usize {
-        self.pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+        self.pairs
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum()
     }
 
     /// Without pseudo-headers, as an upstream or a client sees them.
     pub fn regular(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        self.pairs.iter().filter(|(name, _)| name.first() != Some(&b':')).cloned().collect()
+        self.pairs
+            .iter()
+            .filter(|(name, _)| name.first() != Some(&b':'))
+            .cloned()
+            .collect()
     }
 }
 
 /// Writes pairs as the ABI has them: count, sizes, then names and values each with a zero byte.
 pub fn serialize(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(4 + pairs.iter().map(|(k, v)| k.len() + v.len() + 10).sum::<usize>());
+    let mut out = Vec::with_capacity(
+        4 + pairs
+            .iter()
+            .map(|(k, v)| k.len() + v.len() + 10)
+            .sum::<usize>(),
+    );
     let word = |n: usize| u32::try_from(n).unwrap_or(u32::MAX).to_le_bytes();
     out.extend(word(pairs.len()));
     for (name, value) in pairs {
@@ -228,9 +256,19 @@ mod tests {
 
     #[test]
     fn replacing_removes_duplicates_and_moves_to_the_end() {
-        let mut map = HeaderMap::of(Side::Request, [(&b"x-dup"[..], &b"a"[..]), (b"x-dup", b"b"), (b"accept", b"*/*")]);
+        let mut map = HeaderMap::of(
+            Side::Request,
+            [
+                (&b"x-dup"[..], &b"a"[..]),
+                (b"x-dup", b"b"),
+                (b"accept", b"*/*"),
+            ],
+        );
         map.replace(b"X-DUP", b"one");
-        assert_eq!(map.pairs().last(), Some(&(b"x-dup".to_vec(), b"one".to_vec())));
+        assert_eq!(
+            map.pairs().last(),
+            Some(&(b"x-dup".to_vec(), b"one".to_vec()))
+        );
         assert_eq!(map.len(), 2);
     }
 
@@ -246,11 +284,17 @@ mod tests {
 
     #[test]
     fn pairs_survive_the_round_trip_and_malformed_ones_are_empty() {
-        let pairs = vec![(b"a".to_vec(), b"1".to_vec()), (Vec::new(), vec![0xff, 0xfe])];
+        let pairs = vec![
+            (b"a".to_vec(), b"1".to_vec()),
+            (Vec::new(), vec![0xff, 0xfe]),
+        ];
         let mut bytes = serialize(&pairs);
         assert_eq!(deserialize(&bytes), pairs);
         bytes.truncate(bytes.len() - 3);
         assert_eq!(deserialize(&bytes), Vec::new());
-        assert_eq!(deserialize(&serialize(&vec![(vec![b'x'], vec![b'v']); 1025])), Vec::new());
+        assert_eq!(
+            deserialize(&serialize(&vec![(vec![b'x'], vec![b'v']); 1025])),
+            Vec::new()
+        );
     }
 }

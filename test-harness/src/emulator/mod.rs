@@ -1,1 +1,36 @@
-//! emulator
+//! A proxy-wasm host in virtual time, held to what Envoy 1.40 does.
+//!
+//! ```text
+//! gateway   threads (main, workers), start, requests, time      scenario_host  runs scenarios on a gateway
+//!   thread    VMs and plugins of a thread, failure policies       chain          what each filter is shown, and when
+//!     guest     one VM: calls into it, traps, fuel                  router         routes and upstreams, the client's end
+//!       abi/*     host calls, a family a file                       exchange       one exchange and its filters
+//! world     time, stats, shared data, clusters, the record
+//! ```
+
+mod abi;
+mod attribute;
+mod chain;
+mod clock;
+mod cluster;
+mod connection;
+mod context;
+mod exchange;
+mod gateway;
+mod guest;
+mod header_map;
+mod linker;
+mod memory;
+mod module;
+mod plugin;
+mod router;
+mod scenario_host;
+mod shared;
+mod stats;
+mod status;
+mod thread;
+mod wasi;
+mod world;
+
+pub use module::{Module, ModuleError};
+pub use scenario_host::{EmulatorHost, Modules};

@@ -19,7 +19,9 @@ pub struct SharedData {
 impl SharedData {
     /// Value and `cas`.
     pub fn get(&self, vm_id: &str, key: &[u8]) -> Option<(&[u8], u32)> {
-        self.values.get(&(vm_id.to_owned(), key.to_vec())).map(|(value, cas)| (value.as_slice(), *cas))
+        self.values
+            .get(&(vm_id.to_owned(), key.to_vec()))
+            .map(|(value, cas)| (value.as_slice(), *cas))
     }
 
     /// Writes; a `cas` that is neither 0 nor the present one of a present key is a mismatch.
@@ -39,7 +41,9 @@ impl SharedData {
     /// All values of a VM id.
     pub fn of(&self, vm_id: &str) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let of_vm = self.values.iter().filter(|((id, _), _)| id == vm_id);
-        of_vm.map(|((_, key), (value, _))| (key.clone(), value.clone())).collect()
+        of_vm
+            .map(|((_, key), (value, _))| (key.clone(), value.clone()))
+            .collect()
     }
 }
 
@@ -52,7 +56,10 @@ pub struct Queues<T> {
 
 impl<T> Default for Queues<T> {
     fn default() -> Self {
-        Queues { ids: BTreeMap::new(), queues: BTreeMap::new() }
+        Queues {
+            ids: BTreeMap::new(),
+            queues: BTreeMap::new(),
+        }
     }
 }
 
@@ -60,7 +67,10 @@ impl<T: Clone> Queues<T> {
     /// Registers; the registrant takes over from the one before.
     pub fn register(&mut self, vm_id: &str, name: &[u8], registrant: T) -> u32 {
         let next = u32::try_from(self.ids.len() + 1).unwrap_or(u32::MAX);
-        let id = *self.ids.entry((vm_id.to_owned(), name.to_vec())).or_insert(next);
+        let id = *self
+            .ids
+            .entry((vm_id.to_owned(), name.to_vec()))
+            .or_insert(next);
         match self.queues.get_mut(&id) {
             Some((_, owner)) => *owner = registrant,
             None => {
@@ -99,7 +109,10 @@ mod tests {
         assert_eq!(shared.get("vm", b"k1"), None);
         assert_eq!(shared.set("vm", b"k1", b"a".to_vec(), 7), Status::Ok);
         assert_eq!(shared.get("vm", b"k1"), Some((&b"a"[..], 1)));
-        assert_eq!(shared.set("vm", b"k1", b"b".to_vec(), 999_999), Status::CasMismatch);
+        assert_eq!(
+            shared.set("vm", b"k1", b"b".to_vec(), 999_999),
+            Status::CasMismatch
+        );
         assert_eq!(shared.set("vm", b"k1", b"c".to_vec(), 0), Status::Ok);
         assert_eq!(shared.get("vm", b"k1"), Some((&b"c"[..], 2)));
         assert_eq!(shared.get("other", b"k1"), None);

@@ -28,7 +28,9 @@ pub enum Kind {
 impl Kind {
     /// From the ABI's number.
     pub fn from_abi(number: u32) -> Option<Self> {
-        [Kind::Counter, Kind::Gauge, Kind::Histogram].get(number as usize).copied()
+        [Kind::Counter, Kind::Gauge, Kind::Histogram]
+            .get(number as usize)
+            .copied()
     }
 
     fn of_id(id: u32) -> Option<Self> {
@@ -73,7 +75,10 @@ impl MetricIds {
     fn find<'a>(&self, stats: &'a mut Stats, id: u32) -> Result<(Kind, &'a mut Value), Status> {
         let kind = Kind::of_id(id).ok_or(Status::BadArgument)?;
         let name = self.names.get(&id).ok_or(Status::NotFound)?;
-        let value = stats.values.get_mut(&(name.clone(), kind)).ok_or(Status::NotFound)?;
+        let value = stats
+            .values
+            .get_mut(&(name.clone(), kind))
+            .ok_or(Status::NotFound)?;
         Ok((kind, value))
     }
 
@@ -105,7 +110,9 @@ impl MetricIds {
             Ok((kind, value)) => {
                 match kind {
                     Kind::Gauge => value.value = sample,
-                    Kind::Counter | Kind::Histogram => value.value = value.value.wrapping_add(sample),
+                    Kind::Counter | Kind::Histogram => {
+                        value.value = value.value.wrapping_add(sample)
+                    }
                 }
                 value.samples += 1;
                 Status::Ok
@@ -130,7 +137,10 @@ impl Stats {
             let stat = match kind {
                 Kind::Counter => Stat::Counter(value.value),
                 Kind::Gauge => Stat::Gauge(value.value),
-                Kind::Histogram => Stat::Histogram { count: value.samples, sum: value.value },
+                Kind::Histogram => Stat::Histogram {
+                    count: value.samples,
+                    sum: value.value,
+                },
             };
             totals.insert(name.clone(), stat);
         }
@@ -142,7 +152,10 @@ impl Stats {
         let mut families: BTreeMap<(String, Kind), Vec<(String, Value)>> = BTreeMap::new();
         for ((name, kind), value) in &self.values {
             let (name, pairs) = extract(name, labels);
-            families.entry((name, *kind)).or_default().push((label_text(&pairs), *value));
+            families
+                .entry((name, *kind))
+                .or_default()
+                .push((label_text(&pairs), *value));
         }
         let mut text = String::new();
         for ((name, kind), series) in families {
@@ -154,7 +167,11 @@ impl Stats {
             let _ = writeln!(text, "# TYPE {name} {kind_name}");
             for (labels, value) in series {
                 let _ = match kind {
-                    Kind::Histogram => writeln!(text, "{name}_sum{labels} {}\n{name}_count{labels} {}", value.value, value.samples),
+                    Kind::Histogram => writeln!(
+                        text,
+                        "{name}_sum{labels} {}\n{name}_count{labels} {}",
+                        value.value, value.samples
+                    ),
                     _ => writeln!(text, "{name}{labels} {}", value.value),
                 };
             }
@@ -167,12 +184,18 @@ fn label_text(pairs: &[(String, String)]) -> String {
     if pairs.is_empty() {
         return "{}".to_owned();
     }
-    let inner: Vec<String> = pairs.iter().map(|(k, v)| format!("{k}=\"{}\"", escape(v))).collect();
+    let inner: Vec<String> = pairs
+        .iter()
+        .map(|(k, v)| format!("{k}=\"{}\"", escape(v)))
+        .collect();
     format!("{{{}}}", inner.join(","))
 }
 
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 /// Takes each label's `k=.=v;.;` out of the name, wherever it stands first.
@@ -181,8 +204,12 @@ fn extract(name: &str, labels: &[String]) -> (String, Vec<(String, String)>) {
     let mut pairs = Vec::new();
     for label in labels {
         let open = format!("{label}=.=");
-        let Some((before, after)) = rest.split_once(&open) else { continue };
-        let Some((value, tail)) = after.split_once(";.;") else { continue };
+        let Some((before, after)) = rest.split_once(&open) else {
+            continue;
+        };
+        let Some((value, tail)) = after.split_once(";.;") else {
+            continue;
+        };
         pairs.push((label.clone(), value.to_owned()));
         rest = format!("{before}{tail}");
     }
@@ -190,9 +217,19 @@ fn extract(name: &str, labels: &[String]) -> (String, Vec<(String, String)>) {
 }
 
 fn sanitize(name: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == ':' { c } else { '_' };
+    let legal = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' || c == ':' {
+            c
+        } else {
+            '_'
+        }
+    };
     let text: String = name.chars().map(legal).collect();
-    if text.starts_with(|c: char| c.is_ascii_digit()) { format!("_{text}") } else { text }
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("_{text}")
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -207,7 +244,10 @@ mod tests {
         let gauge = ids.define(&mut stats, Kind::Gauge, "g".into());
         let histogram = ids.define(&mut stats, Kind::Histogram, "h".into());
         assert_eq!((counter, again, gauge, histogram), (4, 8, 5, 6));
-        assert_eq!(ids.define(&mut stats, Kind::Gauge, "probe_counter".into()), 9);
+        assert_eq!(
+            ids.define(&mut stats, Kind::Gauge, "probe_counter".into()),
+            9
+        );
         assert_eq!(ids.increment(&mut stats, counter, 0), Status::BadArgument);
         assert_eq!(ids.increment(&mut stats, counter, 1), Status::Ok);
         assert_eq!(ids.increment(&mut stats, counter, -1), Status::BadArgument);
@@ -224,9 +264,16 @@ mod tests {
     #[test]
     fn labels_leave_the_name_and_reach_the_text() {
         let (mut ids, mut stats) = (MetricIds::default(), Stats::default());
-        let id = ids.define(&mut stats, Kind::Counter, "launchgate_x_totalmethod=.=GET;.;code=.=200;.;".into());
+        let id = ids.define(
+            &mut stats,
+            Kind::Counter,
+            "launchgate_x_totalmethod=.=GET;.;code=.=200;.;".into(),
+        );
         ids.increment(&mut stats, id, 2);
         let text = stats.prometheus(&["method".into(), "code".into()]);
-        assert_eq!(text, "# TYPE launchgate_x_total counter\nlaunchgate_x_total{method=\"GET\",code=\"200\"} 2\n");
+        assert_eq!(
+            text,
+            "# TYPE launchgate_x_total counter\nlaunchgate_x_total{method=\"GET\",code=\"200\"} 2\n"
+        );
     }
 }

@@ -29,6 +29,9 @@ pub trait ScenarioHost {
 
     /// All that has happened since the last call, and the totals now.
     fn observe(&mut self) -> anyhow::Result<Observed>;
+
+    /// The Prometheus text of the plugins' stats, with these label names extracted.
+    fn prometheus(&mut self, labels: &[String]) -> anyhow::Result<String>;
 }
 
 /// Whether the gateway came up.
@@ -62,8 +65,6 @@ pub struct Observed {
     pub logs: Vec<LogLine>,
     /// All plugin stats, total since the start, by stat name without `wasmcustom.`.
     pub stats: BTreeMap<String, Stat>,
-    /// The Prometheus text of those stats.
-    pub prometheus: String,
     /// Shared data of the first plugin's VM id.
     pub shared_data: BTreeMap<Vec<u8>, Vec<u8>>,
     /// VMs that died, each with its reason and backtrace.
@@ -72,6 +73,8 @@ pub struct Observed {
     pub unread: Vec<String>,
     /// Things a host saw that are wrong whatever a scenario says (calls in the wrong phase).
     pub faults: Vec<String>,
+    /// Whether a `reload` was refused.
+    pub reload_refused: Option<bool>,
     /// What each callback cost since the last call, where the host counts it.
     pub costs: Vec<Cost>,
 }

@@ -39,11 +39,17 @@ pub struct JsonDetail {
 
 impl<'de> Deserialize<'de> for JsonRule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const WORDS: [&str; 7] = ["matches", "contains", "present", "min", "max", "length", "type"];
+        const WORDS: [&str; 7] = [
+            "matches", "contains", "present", "min", "max", "length", "type",
+        ];
         let value = Value::deserialize(deserializer)?;
         match &value {
-            Value::Object(map) if !map.is_empty() && map.keys().all(|key| WORDS.contains(&key.as_str())) => {
-                serde_json::from_value(value).map(JsonRule::Detail).map_err(serde::de::Error::custom)
+            Value::Object(map)
+                if !map.is_empty() && map.keys().all(|key| WORDS.contains(&key.as_str())) =>
+            {
+                serde_json::from_value(value)
+                    .map(JsonRule::Detail)
+                    .map_err(serde::de::Error::custom)
             }
             _ => Ok(JsonRule::Equals(value)),
         }
@@ -54,7 +60,12 @@ impl JsonRule {
     /// Checks the value at a path.
     pub fn check(&self, found: Option<&Value>) -> Result<(), Mismatch> {
         let got = found.map_or_else(|| "absent".to_owned(), Value::to_string);
-        let fail = |expected: String| Err(Mismatch { expected, got: got.clone() });
+        let fail = |expected: String| {
+            Err(Mismatch {
+                expected,
+                got: got.clone(),
+            })
+        };
         match self {
             JsonRule::Equals(expected) if found == Some(expected) => Ok(()),
             JsonRule::Equals(expected) => fail(expected.to_string()),
@@ -71,9 +82,15 @@ impl JsonDetail {
         if self.present == Some(false) {
             return found.map(|_| "absent".to_owned());
         }
-        let Some(value) = found else { return Some("present".to_owned()) };
+        let Some(value) = found else {
+            return Some("present".to_owned());
+        };
         let text = value.as_str().unwrap_or_default();
-        if self.matches.as_ref().is_some_and(|p| !value.is_string() || !p.is_match(text.as_bytes())) {
+        if self
+            .matches
+            .as_ref()
+            .is_some_and(|p| !value.is_string() || !p.is_match(text.as_bytes()))
+        {
             return Some(format!("text matching {:?}", self.matches));
         }
         if let Some(part) = &self.contains {
@@ -86,16 +103,25 @@ impl JsonDetail {
                 return Some(format!("containing {part}"));
             }
         }
-        if let Some(min) = self.min.filter(|min| value.as_f64().is_none_or(|n| n < *min)) {
+        if let Some(min) = self
+            .min
+            .filter(|min| value.as_f64().is_none_or(|n| n < *min))
+        {
             return Some(format!("at least {min}"));
         }
-        if let Some(max) = self.max.filter(|max| value.as_f64().is_none_or(|n| n > *max)) {
+        if let Some(max) = self
+            .max
+            .filter(|max| value.as_f64().is_none_or(|n| n > *max))
+        {
             return Some(format!("at most {max}"));
         }
         if let Some(length) = self.length.filter(|length| len(value) != *length) {
             return Some(format!("length {length}"));
         }
-        self.kind.as_ref().filter(|kind| kind_of(value) != kind.as_str()).cloned()
+        self.kind
+            .as_ref()
+            .filter(|kind| kind_of(value) != kind.as_str())
+            .cloned()
     }
 }
 

@@ -1,6 +1,6 @@
 //! From a YAML file to cases that a host can run.
 //!
-//! 1. YAML (with anchors and merge keys) becomes a JSON tree; mapping keys become text.
+//! 1. YAML (with anchors and merge keys) becomes a tree; mapping keys become text.
 //! 2. Tables are expanded on that tree, so `<column>` works in every place.
 //! 3. The tree becomes the strict types of `schema`; an error names its path.
 //! 4. Cases are grouped: one group shares its VMs, each fresh case is a group of its own.
@@ -9,10 +9,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use serde_norway::{Mapping, Value as Yaml};
 use thiserror::Error;
 
 use super::expect::Expect;
-use super::schema::{Allow, Budget, Case, Cluster, Level, Listener, Load, Plugin, Reply, Route, Scenario};
+use super::schema::{
+    Allow, Budget, Case, Cluster, Level, Listener, Load, Plugin, Reply, Route, Scenario,
+};
 use super::step::Step;
 
 /// Why a scenario file could not be read.
@@ -117,23 +120,34 @@ pub struct ResolvedCase {
 impl ScenarioFile {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read { path: path.into(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| LoadError::Read {
+            path: path.into(),
+            source,
+        })?;
         ScenarioFile::parse(path, &text)
     }
 
     /// Parses the text of a file; `path` is for messages and relative paths.
     pub fn parse(path: &Path, text: &str) -> Result<Self, LoadError> {
-        let yaml = |source| LoadError::Yaml { path: path.into(), source };
-        let mut value: serde_norway::Value = serde_norway::from_str(text).map_err(yaml)?;
-        value.apply_merge().map_err(yaml)?;
-        let mut tree = to_json(value);
-        expand_tables(&mut tree);
-        let scenario: Scenario = serde_path_to_error::deserialize(&tree).map_err(|e| LoadError::Shape {
+        let yaml = |source| LoadError::Yaml {
             path: path.into(),
-            place: e.path().to_string(),
-            problem: e.inner().to_string(),
-        })?;
-        resolve(path, scenario).map_err(|(place, problem)| LoadError::Shape { path: path.into(), place, problem })
+            source,
+        };
+        let mut value: Yaml = serde_norway::from_str(text).map_err(yaml)?;
+        value.apply_merge().map_err(yaml)?;
+        let mut tree = normalize(value);
+        expand_tables(&mut tree);
+        let scenario: Scenario =
+            serde_path_to_error::deserialize(tree).map_err(|e| LoadError::Shape {
+                path: path.into(),
+                place: e.path().to_string(),
+                problem: e.inner().to_string(),
+            })?;
+        resolve(path, scenario).map_err(|(place, problem)| LoadError::Shape {
+            path: path.into(),
+            place,
+            problem,
+        })
     }
 
     /// How many cases there are.
@@ -142,34 +156,31 @@ impl ScenarioFile {
     }
 }
 
-fn to_json(value: serde_norway::Value) -> Value {
-    use serde_norway::Value as Yaml;
+/// Mapping keys become text, tags are dropped; the order of mappings stays.
+fn normalize(value: Yaml) -> Yaml {
     match value {
-        Yaml::Mapping(map) => {
-            Value::Object(map.into_iter().map(|(key, value)| (key_text(key), to_json(value))).collect())
-        }
-        Yaml::Sequence(list) => Value::Array(list.into_iter().map(to_json).collect()),
-        Yaml::Tagged(tagged) => to_json(tagged.value),
-        scalar => serde_json::to_value(scalar).unwrap_or(Value::Null),
-    }
-}
-
-fn key_text(key: serde_norway::Value) -> String {
-    match to_json(key) {
-        Value::String(text) => text,
-        other => other.to_string(),
+        Yaml::Mapping(map) => Yaml::Mapping(
+            map.into_iter()
+                .map(|(key, value)| (Yaml::String(plain(&normalize(key))), normalize(value)))
+                .collect(),
+        ),
+        Yaml::Sequence(list) => Yaml::Sequence(list.into_iter().map(normalize).collect()),
+        Yaml::Tagged(tagged) => normalize(tagged.value),
+        scalar => scalar,
     }
 }
 
 /// Replaces each case that has a `table` by one case a row.
-fn expand_tables(tree: &mut Value) {
-    let Some(Value::Array(cases)) = tree.get_mut("cases") else { return };
+fn expand_tables(tree: &mut Yaml) {
+    let Some(Yaml::Sequence(cases)) = tree.get_mut("cases") else {
+        return;
+    };
     let mut expanded = Vec::new();
     for mut case in std::mem::take(cases) {
-        let rows = case.as_object_mut().and_then(|map| map.shift_remove("table"));
+        let rows = case.as_mapping_mut().and_then(|map| map.remove("table"));
         match rows {
-            Some(Value::Array(rows)) => expanded.extend(rows.iter().map(|row| match row {
-                Value::Object(row) => fill(&case, row),
+            Some(Yaml::Sequence(rows)) => expanded.extend(rows.iter().map(|row| match row {
+                Yaml::Mapping(row) => fill(&case, row),
                 _ => case.clone(),
             })),
             _ => expanded.push(case),
@@ -178,35 +189,38 @@ fn expand_tables(tree: &mut Value) {
     *cases = expanded;
 }
 
-fn fill(value: &Value, row: &Map<String, Value>) -> Value {
+fn fill(value: &Yaml, row: &Mapping) -> Yaml {
     match value {
-        Value::String(text) => fill_text(text, row),
-        Value::Array(list) => Value::Array(list.iter().map(|item| fill(item, row)).collect()),
-        Value::Object(map) => Value::Object(
-            map.iter().map(|(key, item)| (plain(fill_text(key, row)), fill(item, row))).collect(),
+        Yaml::String(text) => fill_text(text, row),
+        Yaml::Sequence(list) => Yaml::Sequence(list.iter().map(|item| fill(item, row)).collect()),
+        Yaml::Mapping(map) => Yaml::Mapping(
+            map.iter()
+                .map(|(key, item)| (Yaml::String(plain(&fill(key, row))), fill(item, row)))
+                .collect(),
         ),
         other => other.clone(),
     }
 }
 
-fn fill_text(text: &str, row: &Map<String, Value>) -> Value {
+fn fill_text(text: &str, row: &Mapping) -> Yaml {
     let mut filled = text.to_owned();
     for (column, value) in row {
-        let placeholder = format!("<{column}>");
+        let placeholder = format!("<{}>", plain(column));
         if text == placeholder {
             return value.clone();
         }
         if filled.contains(&placeholder) {
-            filled = filled.replace(&placeholder, &plain(value.clone()));
+            filled = filled.replace(&placeholder, &plain(value));
         }
     }
-    Value::String(filled)
+    Yaml::String(filled)
 }
 
-fn plain(value: Value) -> String {
+/// A scalar's text; anything else as JSON.
+fn plain(value: &Yaml) -> String {
     match value {
-        Value::String(text) => text,
-        other => other.to_string(),
+        Yaml::String(text) => text.clone(),
+        other => serde_json::to_string(other).unwrap_or_default(),
     }
 }
 
@@ -218,16 +232,23 @@ fn resolve(path: &Path, scenario: Scenario) -> Result<ScenarioFile, Problem> {
     }
     check_reason("envoy", scenario.envoy, scenario.reason.as_ref())?;
     let setup = base_setup(path, &scenario)?;
-    let mut shared = Group { setup: setup.clone(), cases: Vec::new() };
+    let mut shared = Group {
+        setup: setup.clone(),
+        cases: Vec::new(),
+    };
     let mut fresh = Vec::new();
     for (index, case) in scenario.cases.iter().enumerate() {
         let place = format!("cases[{index}] ({})", case.name);
-        let resolved = resolve_case(&scenario, case, index).map_err(|problem| (place.clone(), problem))?;
+        let resolved =
+            resolve_case(&scenario, case, index).map_err(|problem| (place.clone(), problem))?;
         let own = case.config.is_some() || case.config_patch.is_some() || case.env.is_some();
         let refused = case.load.as_ref().is_some_and(|load| load.refused);
         if case.fresh || own || refused {
             let setup = own_setup(&setup, case).map_err(|problem| (place, problem))?;
-            fresh.push(Group { setup, cases: vec![resolved] });
+            fresh.push(Group {
+                setup,
+                cases: vec![resolved],
+            });
         } else {
             shared.cases.push(resolved);
         }
@@ -237,7 +258,12 @@ fn resolve(path: &Path, scenario: Scenario) -> Result<ScenarioFile, Problem> {
         groups.push(shared);
     }
     groups.extend(fresh);
-    Ok(ScenarioFile { path: path.into(), about: scenario.about, workers: scenario.workers, groups })
+    Ok(ScenarioFile {
+        path: path.into(),
+        about: scenario.about,
+        workers: scenario.workers,
+        groups,
+    })
 }
 
 fn check_reason(place: &str, envoy: bool, reason: Option<&String>) -> Result<(), Problem> {
@@ -251,12 +277,26 @@ fn check_reason(place: &str, envoy: bool, reason: Option<&String>) -> Result<(),
 fn base_setup(path: &Path, scenario: &Scenario) -> Result<Setup, Problem> {
     let mut clusters = scenario.clusters.clone();
     if clusters.is_empty() {
-        clusters.insert("app".into(), Cluster { reply: Reply::default(), hosts: Some(true), ..Cluster::default() });
+        clusters.insert(
+            "app".into(),
+            Cluster {
+                reply: Reply::default(),
+                hosts: Some(true),
+                ..Cluster::default()
+            },
+        );
     }
     let mut routes = scenario.routes.clone();
     if routes.is_empty() {
-        let first = clusters.keys().find(|name| *name == "app").or_else(|| clusters.keys().next());
-        routes.push(Route { name: "default".into(), cluster: first.cloned(), ..Route::default() });
+        let first = clusters
+            .keys()
+            .find(|name| *name == "app")
+            .or_else(|| clusters.keys().next());
+        routes.push(Route {
+            name: "default".into(),
+            cluster: first.cloned(),
+            ..Route::default()
+        });
     }
     for (index, route) in routes.iter().enumerate() {
         let targets = [
@@ -311,7 +351,7 @@ pub fn merge_patch(target: &mut Value, patch: &Value) {
     if let Value::Object(fields) = target {
         for (key, change) in changes {
             if change.is_null() {
-                fields.shift_remove(key);
+                fields.remove(key);
             } else {
                 merge_patch(fields.entry(key.clone()).or_insert(Value::Null), change);
             }
@@ -324,7 +364,11 @@ fn resolve_case(scenario: &Scenario, case: &Case, index: usize) -> Result<Resolv
     let (steps, total) = match (&case.request, case.steps.is_empty()) {
         (Some(_), false) => return Err("has both `request` and `steps`".into()),
         (Some(request), true) => {
-            let step = Step { request: Some(request.clone()), expect: case.expect.clone(), ..Step::default() };
+            let step = Step {
+                request: Some(request.clone()),
+                expect: case.expect.clone(),
+                ..Step::default()
+            };
             (vec![step], Expect::default())
         }
         (None, _) => (case.steps.clone(), case.expect.clone()),
@@ -366,7 +410,9 @@ fn check_step(step: &Step) -> Result<(), String> {
         return Err("has more than one action; use a step for each".into());
     }
     match &step.request {
-        Some(request) if request.background && request.id.is_none() => Err("a background request needs an `id`".into()),
+        Some(request) if request.background && request.id.is_none() => {
+            Err("a background request needs an `id`".into())
+        }
         _ => Ok(()),
     }
 }
@@ -384,7 +430,11 @@ fn emulator_only(scenario: &Scenario, case: &Case, steps: &[Step]) -> Option<Str
         if step.faults.is_some() {
             return because("`faults`");
         }
-        if step.request.as_ref().is_some_and(|r| !r.attributes.is_empty()) {
+        if step
+            .request
+            .as_ref()
+            .is_some_and(|r| !r.attributes.is_empty())
+        {
             return because("`attributes`");
         }
         if step.request.as_ref().is_some_and(|r| r.worker.is_some()) {

@@ -88,7 +88,9 @@ impl Pattern {
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Regex::new(&text).map(Pattern).map_err(|e| D::Error::custom(format!("`{text}` is no regular expression: {e}")))
+        Regex::new(&text)
+            .map(Pattern)
+            .map_err(|e| D::Error::custom(format!("`{text}` is no regular expression: {e}")))
     }
 }
 
@@ -116,13 +118,18 @@ impl TextMatch {
             Value::String(text) => TextMatch::Equals(Bytes(text.into_bytes())),
             Value::Number(number) => TextMatch::Equals(Bytes(number.to_string().into_bytes())),
             Value::Bool(flag) => TextMatch::Equals(Bytes(flag.to_string().into_bytes())),
-            Value::Array(values) => {
-                TextMatch::Values(values.into_iter().map(TextMatch::from_value).collect::<Result<_, _>>()?)
-            }
+            Value::Array(values) => TextMatch::Values(
+                values
+                    .into_iter()
+                    .map(TextMatch::from_value)
+                    .collect::<Result<_, _>>()?,
+            ),
             Value::Object(ref map) if map.contains_key("hex") || map.contains_key("repeat") => {
                 TextMatch::Equals(serde_json::from_value(value).map_err(|e| e.to_string())?)
             }
-            Value::Object(_) => TextMatch::Rule(serde_json::from_value(value).map_err(|e| e.to_string())?),
+            Value::Object(_) => {
+                TextMatch::Rule(serde_json::from_value(value).map_err(|e| e.to_string())?)
+            }
         })
     }
 
@@ -141,7 +148,10 @@ impl TextMatch {
                 if expected.len() != found.len() {
                     return Err(Mismatch::new(format!("{} values", expected.len()), found));
                 }
-                expected.iter().zip(found).try_for_each(|(rule, value)| rule.check(&[value]))
+                expected
+                    .iter()
+                    .zip(found)
+                    .try_for_each(|(rule, value)| rule.check(&[value]))
             }
             TextMatch::Rule(rule) => rule.check(found),
         }
@@ -174,33 +184,53 @@ impl Rule {
         if let Some(pattern) = self.matches.as_ref().filter(|p| !p.is_match(one)) {
             return fail(format!("a match of /{}/", pattern.0));
         }
-        if let Some(part) = self.contains.iter().flat_map(OneOrMany::iter).find(|part| !has(one, part)) {
+        if let Some(part) = self
+            .contains
+            .iter()
+            .flat_map(OneOrMany::iter)
+            .find(|part| !has(one, part))
+        {
             return fail(format!("text containing {}", part.show()));
         }
-        if let Some(part) = self.lacks.iter().flat_map(OneOrMany::iter).find(|part| has(one, part)) {
+        if let Some(part) = self
+            .lacks
+            .iter()
+            .flat_map(OneOrMany::iter)
+            .find(|part| has(one, part))
+        {
             return fail(format!("text without {}", part.show()));
         }
         match self.length {
-            Some(length) if length != one.len() => fail(format!("{length} bytes (there are {})", one.len())),
+            Some(length) if length != one.len() => {
+                fail(format!("{length} bytes (there are {})", one.len()))
+            }
             _ => Ok(()),
         }
     }
 
     fn check_json(&self, one: &[u8], found: &[&[u8]]) -> Result<(), Mismatch> {
         for (number, rule) in self.lines.iter().flatten() {
-            let index: usize = number.parse().map_err(|_| Mismatch::new(format!("line number {number}"), found))?;
+            let index: usize = number
+                .parse()
+                .map_err(|_| Mismatch::new(format!("line number {number}"), found))?;
             let line = one.split(|byte| *byte == b'\n').nth(index);
-            rule.check(line.as_slice()).map_err(|m| m.at(&format!("line {index}")))?;
+            rule.check(line.as_slice())
+                .map_err(|m| m.at(&format!("line {index}")))?;
         }
         if self.json.is_none() && self.json_equals.is_none() {
             return Ok(());
         }
-        let value: Value = serde_json::from_slice(one).map_err(|e| Mismatch::new(format!("JSON ({e})"), found))?;
+        let value: Value =
+            serde_json::from_slice(one).map_err(|e| Mismatch::new(format!("JSON ({e})"), found))?;
         if let Some(expected) = self.json_equals.as_ref().filter(|e| **e != value) {
-            return Err(Mismatch { expected: expected.to_string(), got: value.to_string() });
+            return Err(Mismatch {
+                expected: expected.to_string(),
+                got: value.to_string(),
+            });
         }
         for (path, rule) in self.json.iter().flatten() {
-            rule.check(super::json::at(&value, path)).map_err(|m| m.at(path))?;
+            rule.check(super::json::at(&value, path))
+                .map_err(|m| m.at(path))?;
         }
         Ok(())
     }
@@ -221,15 +251,24 @@ impl Mismatch {
         let got = match found {
             [] => "absent".to_owned(),
             [one] => show(one),
-            many => format!("{:?}", many.iter().map(|value| show(value)).collect::<Vec<_>>()),
+            many => format!(
+                "{:?}",
+                many.iter().map(|value| show(value)).collect::<Vec<_>>()
+            ),
         };
-        Mismatch { expected: expected.into(), got }
+        Mismatch {
+            expected: expected.into(),
+            got,
+        }
     }
 
     /// The same, with the place in front.
     #[must_use]
     pub fn at(self, place: &str) -> Self {
-        Mismatch { expected: format!("{place}: {}", self.expected), got: format!("{place}: {}", self.got) }
+        Mismatch {
+            expected: format!("{place}: {}", self.expected),
+            got: format!("{place}: {}", self.got),
+        }
     }
 }
 

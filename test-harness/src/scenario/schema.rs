@@ -264,7 +264,12 @@ pub struct Listener {
 
 impl Default for Listener {
     fn default() -> Self {
-        Listener { use_remote_address: true, xff_num_trusted_hops: 0, normalize_path: false, buffer_limit: 1 << 20 }
+        Listener {
+            use_remote_address: true,
+            xff_num_trusted_hops: 0,
+            normalize_path: false,
+            buffer_limit: 1 << 20,
+        }
     }
 }
 
@@ -365,7 +370,9 @@ pub struct Budget {
 }
 
 /// A log level of the plugin ABI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Level {

@@ -97,10 +97,13 @@ impl<'de> Deserialize<'de> for Bytes {
             RawBytes::Int(number) => Bytes(number.to_string().into_bytes()),
             RawBytes::Float(number) => Bytes(number.to_string().into_bytes()),
             RawBytes::Bool(flag) => Bytes(flag.to_string().into_bytes()),
-            RawBytes::Hex(RawHex { hex }) => {
-                Bytes(decode_hex(&hex).ok_or_else(|| D::Error::custom(format!("`{hex}` is not hexadecimal")))?)
+            RawBytes::Hex(RawHex { hex }) => Bytes(
+                decode_hex(&hex)
+                    .ok_or_else(|| D::Error::custom(format!("`{hex}` is not hexadecimal")))?,
+            ),
+            RawBytes::Repeat(RawRepeat { repeat, times }) => {
+                Bytes(repeat.repeat(times).into_bytes())
             }
-            RawBytes::Repeat(RawRepeat { repeat, times }) => Bytes(repeat.repeat(times).into_bytes()),
         })
     }
 }
@@ -120,7 +123,10 @@ fn decode_hex(text: &str) -> Option<Vec<u8>> {
     if digits.len() % 2 != 0 {
         return None;
     }
-    digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok()).collect()
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).ok())
+        .collect()
 }
 
 /// Header names and values, in order.
@@ -152,7 +158,9 @@ impl<'de> Deserialize<'de> for Headers {
                     let name = name.into_bytes();
                     match values {
                         RawValues::One(value) => pairs.push((name, value.0)),
-                        RawValues::Many(values) => pairs.extend(values.into_iter().map(|v| (name.clone(), v.0))),
+                        RawValues::Many(values) => {
+                            pairs.extend(values.into_iter().map(|v| (name.clone(), v.0)))
+                        }
                     }
                 }
                 Ok(Headers(pairs))
@@ -183,9 +191,11 @@ impl<'de> Deserialize<'de> for Span {
         if text == "0" {
             return Ok(Span::default());
         }
-        humantime::parse_duration(&text)
-            .map(Span)
-            .map_err(|e| D::Error::custom(format!("`{text}` is no duration such as `250ms` or `15m`: {e}")))
+        humantime::parse_duration(&text).map(Span).map_err(|e| {
+            D::Error::custom(format!(
+                "`{text}` is no duration such as `250ms` or `15m`: {e}"
+            ))
+        })
     }
 }
 
