@@ -54,6 +54,18 @@ impl Description {
         Self { name, version, phases, schema, metrics: with_shared(metrics) }
     }
 
+    /// Everything as one JSON document, which `launchgate dist` reads.
+    pub fn to_json(&self) -> Value {
+        let Phases { request, body, response, end, tick, answer } = self.phases;
+        json!({
+            "name": self.name,
+            "version": self.version,
+            "phases": {"request": request, "body": body, "response": response, "end": end, "tick": tick, "answer": answer},
+            "schema": self.schema,
+            "metrics": self.metrics_json(),
+        })
+    }
+
     /// `dist/<plugin>.metrics.json`.
     pub fn metrics_json(&self) -> Value {
         let family = |family: &Family| {

@@ -10,3 +10,9 @@ mod policy;
 
 pub use config::Config;
 pub use policy::Template;
+
+/// What this plugin is, for tools.
+#[cfg(not(target_family = "wasm"))]
+pub fn describe() -> launchgate_sdk::describe::Description {
+    launchgate_sdk::describe::Description::of::<Template>()
+}

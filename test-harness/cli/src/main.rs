@@ -2,6 +2,7 @@
 
 mod check;
 mod configure;
+mod dist;
 mod extension;
 mod index;
 mod manifest;
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Check(check::Args),
+    Dist(dist::Args),
     Render(render::Args),
 }
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(&args),
+        Command::Dist(args) => dist::run(&args),
         Command::Render(args) => render::run(&args),
     }
 }

