@@ -15,13 +15,16 @@
 
 pub mod access;
 pub mod attribute;
+pub mod base64;
 pub mod call;
 pub mod call_config;
+pub mod claim;
 pub mod config;
 pub mod cookie;
 pub mod effects;
 pub mod hash;
 pub mod headers;
+pub mod json;
 pub mod last_words;
 pub mod member;
 pub mod metric;
@@ -29,14 +32,18 @@ pub mod notifier;
 pub mod outbox;
 pub mod path;
 pub mod peer;
+pub mod percent_encoding;
 pub mod policy;
 pub mod ports;
+pub mod redact;
 pub mod reply;
+pub mod response_flags;
 pub mod retry_after;
 pub mod route;
 pub mod scope;
 pub mod secret;
 pub mod time;
+pub mod trace;
 pub mod view;
 
 #[macro_use]

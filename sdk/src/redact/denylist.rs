@@ -1,0 +1,140 @@
+//! Names whose values are secret until somebody says otherwise.
+//!
+//! 1. Sentry's list for data collection: a name that contains one of these words, in any case, with or without `-`, `_`
+//!    and `.` between its letters (getsentry/sentry-docs, `client/data-collection`).
+//! 2. OpenTelemetry's list for `url.query`: the signatures and credentials of signed URLs (semantic conventions, `url`).
+
+/// Words of Sentry's list, and the words in OpenTelemetry's names.
+const WORDS: [&[u8]; 20] = [
+    b"auth",
+    b"token",
+    b"secret",
+    b"password",
+    b"passwd",
+    b"pwd",
+    b"key",
+    b"jwt",
+    b"bearer",
+    b"sso",
+    b"saml",
+    b"csrf",
+    b"xsrf",
+    b"credential",
+    b"session",
+    b"sid",
+    b"identity",
+    b"signature",
+    b"passphrase",
+    b"cookie",
+];
+
+/// Whole names of OpenTelemetry's list that hold none of the words.
+const NAMES: [&[u8]; 1] = [b"sig"];
+
+/// Whether the value under this name is secret. The name is decoded already.
+pub fn is_sensitive(name: &[u8]) -> bool {
+    let plain: Vec<u8> = name
+        .iter()
+        .filter(|byte| byte.is_ascii_alphanumeric())
+        .map(u8::to_ascii_lowercase)
+        .collect();
+    let contains = |word: &&[u8]| plain.windows(word.len()).any(|part| part == *word);
+    NAMES.contains(&plain.as_slice()) || WORDS.iter().any(contains)
+}
+
+/// Whether a text assigns to a sensitive name within itself: `…token=x`, `"password": "x"`, `api-key: x`.
+pub(super) fn assigns_sensitive(text: &[u8]) -> bool {
+    let mut seen = 0;
+    text.iter().enumerate().any(|(at, byte)| {
+        if !matches!(byte, b'=' | b':') {
+            return false;
+        }
+        let before = text.get(seen..at).unwrap_or_default();
+        seen = at + 1;
+        is_sensitive(last_word(before))
+    })
+}
+
+/// The word at the end of a text, quotes and blanks after it left out.
+fn last_word(text: &[u8]) -> &[u8] {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let is_gap = |byte: &u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'\\' | b']' | b'[');
+    let end = text
+        .iter()
+        .rposition(|byte| !is_gap(byte))
+        .map_or(0, |at| at + 1);
+    let word = text.get(..end).unwrap_or_default();
+    let start = word
+        .iter()
+        .rposition(|byte| !is_part(byte))
+        .map_or(0, |at| at + 1);
+    word.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasm_bindgen_test::wasm_bindgen_test;
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn names_are_sensitive_by_word_in_any_spelling() {
+        for name in [
+            "Authorization",
+            "proxy-authorization",
+            "x-api-key",
+            "apiKey",
+            "api_key",
+            "ACCESS_TOKEN",
+            "pass-word",
+            "sessionid",
+            "JSESSIONID",
+            "x-csrf-token",
+            "X-XSRF",
+            "saml_response",
+            "connect.sid",
+            "user_identity",
+            "db_credentials",
+            "jwt",
+            "sig",
+            "Signature",
+            "X-Amz-Signature",
+            "X-Amz-Credential",
+            "X-Amz-Security-Token",
+            "AWSAccessKeyId",
+            "X-Goog-Signature",
+            "pwd",
+            "sso",
+        ] {
+            assert!(is_sensitive(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "",
+            "q",
+            "page",
+            "x-tenant",
+            "user-agent",
+            "sign",
+            "sigma",
+            "accept",
+            "\u{fffd}",
+        ] {
+            assert!(!is_sensitive(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[wasm_bindgen_test(unsupported = test)]
+    fn assignments_within_a_text_are_seen() {
+        for (text, expected) in [
+            ("https://x.example/?a=1&access_token=abc", true),
+            (r#"{"user":"a","password" : "b"}"#, true),
+            ("user[api_key]=x", true),
+            ("Authorization: Basic abc", true),
+            ("a=b", false),
+            ("12:30", false),
+            ("keyboard", false),
+            ("=", false),
+        ] {
+            assert_eq!(assigns_sensitive(text.as_bytes()), expected, "{text}");
+        }
+    }
+}
