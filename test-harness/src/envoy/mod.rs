@@ -15,6 +15,7 @@
 mod admin;
 mod binary;
 mod bootstrap;
+mod built;
 mod certificate;
 mod client;
 mod log;
@@ -26,6 +27,7 @@ mod upstream;
 pub use admin::{Admin, Stats};
 pub use binary::Binary;
 pub use bootstrap::{Bootstrap, InvalidBootstrap, Plugin};
+pub use built::{built_module, workspace};
 pub use certificate::{Authority, Identity};
 pub use client::{Connection, TlsClient, get, send};
 pub use log::LogLine;
