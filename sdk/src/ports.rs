@@ -17,6 +17,11 @@ pub trait Ports {
     fn shared(&mut self, key: &str) -> Option<(Vec<u8>, u32)>;
     /// Writes if the version is still this one (`None`: absent). Returns whether it was written.
     fn compare_and_set(&mut self, key: &str, version: Option<u32>, value: &[u8]) -> bool;
+    /// Writes whatever was there. A host that can do this without reading first should.
+    fn overwrite(&mut self, key: &str, value: &[u8]) -> bool {
+        let version = self.shared(key).map(|(_, version)| version);
+        self.compare_and_set(key, version, value)
+    }
     /// A counter's value over all workers.
     fn counter(&mut self, counter: Counter) -> u64;
     /// A gauge's value over all workers.
@@ -47,13 +52,23 @@ impl<'a> State<'a> {
 
     /// Replaces a value by what `change` makes of the old one; `None` leaves it. Tries again when another worker was
     /// faster, at most 16 times. Returns what was written, or `None` where nothing was.
-    pub fn update(&mut self, key: &str, mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
+    pub fn update(
+        &mut self,
+        key: &str,
+        mut change: impl FnMut(Option<&[u8]>) -> Option<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         let key = self.key(key);
         for _ in 0..RETRIES {
             let old = self.ports.shared(&key);
-            let present = old.as_ref().map(|(value, _)| value.as_slice()).filter(|value| !value.is_empty());
+            let present = old
+                .as_ref()
+                .map(|(value, _)| value.as_slice())
+                .filter(|value| !value.is_empty());
             let new = change(present)?;
-            if self.ports.compare_and_set(&key, old.as_ref().map(|(_, version)| *version), &new) {
+            if self
+                .ports
+                .compare_and_set(&key, old.as_ref().map(|(_, version)| *version), &new)
+            {
                 return Some(new);
             }
         }
@@ -62,7 +77,8 @@ impl<'a> State<'a> {
 
     /// Writes a value whatever was there: only for keys with one writer.
     pub fn put(&mut self, key: &str, value: &[u8]) -> bool {
-        self.update(key, |_| Some(value.to_vec())).is_some()
+        let key = self.key(key);
+        self.ports.overwrite(&key, value)
     }
 
     fn key(&self, key: &str) -> String {
@@ -77,15 +93,21 @@ impl<'a> State<'a> {
 /// that it won. Times are `mono`, which is the same for all workers of a process.
 #[derive(Debug)]
 pub struct Lease {
-    key: &'static str,
+    key: String,
     holder: u64,
     ttl: Duration,
 }
 
 impl Lease {
     /// A lease under `key`. `holder` is a random number drawn once per VM; `ttl` should be about two and a half ticks.
-    pub fn new(key: &'static str, holder: u64, ttl: Duration) -> Self {
-        Self { key, holder, ttl }
+    /// Put the config's digest into the key where an old configuration's VMs, which live on while their listener drains,
+    /// must not act for the new one.
+    pub fn new(key: impl Into<String>, holder: u64, ttl: Duration) -> Self {
+        Self {
+            key: key.into(),
+            holder,
+            ttl,
+        }
     }
 
     /// Takes or renews the lease; whether this VM held it already before this call and holds it on.
@@ -93,7 +115,7 @@ impl Lease {
         let now = nanos(mono);
         let mut held = false;
         let expires = now.saturating_add(nanos(self.ttl));
-        let written = state.update(self.key, |old| {
+        let written = state.update(&self.key, |old| {
             let (holder, until) = old.and_then(decode_lease).unwrap_or((self.holder, 0));
             // An expiry further ahead than one term comes from another clock: the process was replaced.
             let live = until > now && until - now <= nanos(self.ttl).saturating_mul(2);
@@ -117,7 +139,10 @@ fn decode_lease(bytes: &[u8]) -> Option<(u64, u64)> {
     let (version, rest) = bytes.split_first()?;
     let (holder, until) = rest.split_at_checked(8)?;
     let until = <[u8; 8]>::try_from(until).ok()?;
-    (*version == LEASE_VERSION).then_some((u64::from_le_bytes(<[u8; 8]>::try_from(holder).ok()?), u64::from_le_bytes(until)))
+    (*version == LEASE_VERSION).then_some((
+        u64::from_le_bytes(<[u8; 8]>::try_from(holder).ok()?),
+        u64::from_le_bytes(until),
+    ))
 }
 
 fn nanos(duration: Duration) -> u64 {

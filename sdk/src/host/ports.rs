@@ -11,7 +11,11 @@ pub(super) struct HostPorts<'a> {
 
 impl HostPorts<'_> {
     fn read(&self, number: u32) -> u64 {
-        self.ids.get(number as usize).copied().flatten().map_or(0, abi::metric)
+        self.ids
+            .get(number as usize)
+            .copied()
+            .flatten()
+            .map_or(0, abi::metric)
     }
 }
 
@@ -23,6 +27,10 @@ impl Ports for HostPorts<'_> {
     fn compare_and_set(&mut self, key: &str, version: Option<u32>, value: &[u8]) -> bool {
         // On an absent key Envoy ignores the version, so any but zero is as good; zero would overwrite a faster worker.
         abi::set_shared_data(key, value, version.unwrap_or(u32::MAX)).is_ok()
+    }
+
+    fn overwrite(&mut self, key: &str, value: &[u8]) -> bool {
+        abi::set_shared_data(key, value, 0).is_ok()
     }
 
     fn counter(&mut self, counter: Counter) -> u64 {
