@@ -50,7 +50,13 @@ impl Call {
     }
 
     /// A POST with a time-out of two seconds.
-    pub fn post(cluster: &str, authority: &str, path: &str, content_type: &str, body: Vec<u8>) -> Self {
+    pub fn post(
+        cluster: &str,
+        authority: &str,
+        path: &str,
+        content_type: &str,
+        body: Vec<u8>,
+    ) -> Self {
         let mut call = Self::get(cluster, authority, path).header("content-type", content_type);
         call.method = "POST";
         call.body = body;
@@ -103,20 +109,35 @@ pub enum Answer {
 impl Answer {
     /// Reads what the host gave back.
     pub fn read(headers: Headers, body: Vec<u8>, trailers: Headers) -> Self {
-        let Some(status) = headers.status() else { return Self::Reset };
+        let Some(status) = headers.status() else {
+            return Self::Reset;
+        };
         // Envoy's own replies have these three headers only; a server at least dates or names itself, or has other texts.
         if headers.len() <= 3 {
             match status {
                 504 if body == b"upstream request timeout" => return Self::Timeout,
                 503 if body == b"no healthy upstream" => return Self::Unreachable,
-                503 if body.starts_with(b"upstream connect error or disconnect/reset before headers") => {
-                    let reset = body.windows(22).any(|part| part == b"connection termination");
-                    return if reset { Self::Reset } else { Self::Unreachable };
+                503 if body
+                    .starts_with(b"upstream connect error or disconnect/reset before headers") =>
+                {
+                    let reset = body
+                        .windows(22)
+                        .any(|part| part == b"connection termination");
+                    return if reset {
+                        Self::Reset
+                    } else {
+                        Self::Unreachable
+                    };
                 }
                 _ => {}
             }
         }
-        Self::Response { status, headers, body, trailers }
+        Self::Response {
+            status,
+            headers,
+            body,
+            trailers,
+        }
     }
 
     /// The status of a real answer.

@@ -3,6 +3,11 @@
 //! 1. The schema of the config is made from the raw config's types, with the common keys added.
 //! 2. `launchgate dist` writes it to `dist/<plugin>.schema.json` and `dist/<plugin>.metrics.json`.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "native; indexing a JSON object by name cannot fail"
+)]
+
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -34,11 +39,22 @@ impl Description {
         let mut schema = schema_of::<P::Config>();
         add_common(&mut schema);
         finish(&mut schema, P::NAME);
-        Self { name: P::NAME, version: P::VERSION, phases: P::PHASES, schema, metrics: with_shared(P::METRICS.to_vec()) }
+        Self {
+            name: P::NAME,
+            version: P::VERSION,
+            phases: P::PHASES,
+            schema,
+            metrics: with_shared(P::METRICS.to_vec()),
+        }
     }
 
     /// Describes a composition of described plugins; `sections` are the keys, in the order of `parts`.
-    pub fn composed(name: &'static str, version: &'static str, sections: &[&str], parts: &[Self]) -> Self {
+    pub fn composed(
+        name: &'static str,
+        version: &'static str,
+        sections: &[&str],
+        parts: &[Self],
+    ) -> Self {
         let mut schema = json!({"type": "object", "additionalProperties": false, "properties": {}});
         let mut phases = Phases::NONE;
         let mut metrics: Vec<Family> = Vec::new();
@@ -47,16 +63,33 @@ impl Description {
             lift_definitions(&mut own, &mut schema, part.name);
             schema["properties"][section] = own;
             phases = phases.or(part.phases);
-            metrics.extend(part.metrics.iter().filter(|family| !SHARED.iter().any(|shared| shared.name == family.name)));
+            metrics.extend(
+                part.metrics
+                    .iter()
+                    .filter(|family| !SHARED.iter().any(|shared| shared.name == family.name)),
+            );
         }
         add_common(&mut schema);
         finish(&mut schema, name);
-        Self { name, version, phases, schema, metrics: with_shared(metrics) }
+        Self {
+            name,
+            version,
+            phases,
+            schema,
+            metrics: with_shared(metrics),
+        }
     }
 
     /// Everything as one JSON document, which `launchgate dist` reads.
     pub fn to_json(&self) -> Value {
-        let Phases { request, body, response, end, tick, answer } = self.phases;
+        let Phases {
+            request,
+            body,
+            response,
+            end,
+            tick,
+            answer,
+        } = self.phases;
         json!({
             "name": self.name,
             "version": self.version,
@@ -87,13 +120,19 @@ fn with_shared(mut metrics: Vec<Family>) -> Vec<Family> {
 
 fn schema_of<T: JsonSchema>() -> Value {
     let settings = schemars::generate::SchemaSettings::draft2020_12().for_deserialize();
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 fn add_common(schema: &mut Value) {
     let mut common = schema_of::<Common>();
     lift_definitions(&mut common, schema, "common");
-    let properties = common["properties"].as_object().cloned().unwrap_or_default();
+    let properties = common["properties"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     for (key, value) in properties {
         schema["properties"][key] = value;
     }
@@ -101,10 +140,14 @@ fn add_common(schema: &mut Value) {
 
 /// Moves `$defs` of a part to the whole, under names of the part.
 fn lift_definitions(part: &mut Value, whole: &mut Value, name: &str) {
-    let Some(object) = part.as_object_mut() else { return };
+    let Some(object) = part.as_object_mut() else {
+        return;
+    };
     object.remove("$schema");
     object.remove("$id");
-    let Some(definitions) = object.remove("$defs") else { return };
+    let Some(definitions) = object.remove("$defs") else {
+        return;
+    };
     let rename = |value: &mut Value| rename_references(value, name);
     rename(part);
     for (key, mut definition) in definitions.as_object().cloned().unwrap_or_default() {
@@ -125,7 +168,9 @@ fn rename_references(value: &mut Value, name: &str) {
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(|value| rename_references(value, name)),
+        Value::Array(values) => values
+            .iter_mut()
+            .for_each(|value| rename_references(value, name)),
         _ => {}
     }
 }

@@ -49,7 +49,12 @@ pub struct Effects {
 impl Effects {
     /// No effects; lines below `level` are not even formatted.
     pub fn new(level: Level) -> Self {
-        Self { samples: Vec::new(), lines: Vec::new(), records: Vec::new(), level }
+        Self {
+            samples: Vec::new(),
+            lines: Vec::new(),
+            records: Vec::new(),
+            level,
+        }
     }
 
     /// Adds to a counter.

@@ -3,7 +3,10 @@
 //! 1. [`Host`] runs a module as the edge does, but with a clock that the test moves and answers that the test gives.
 //! 2. Several hosts that share one [`Shared`] are the workers of a proxy.
 
-#![allow(clippy::expect_used, reason = "only tests use it, where a panic is the message")]
+#![allow(
+    clippy::expect_used,
+    reason = "only tests use it, where a panic is the message"
+)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -43,7 +46,12 @@ impl Shared {
 
     /// What a histogram observed, in order.
     pub fn observed(&self, stat: &str) -> Vec<u64> {
-        self.0.borrow().observed.get(stat).cloned().unwrap_or_default()
+        self.0
+            .borrow()
+            .observed
+            .get(stat)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// All counters and gauges that changed.
@@ -53,7 +61,12 @@ impl Shared {
 
     /// Shared values by key.
     pub fn values(&self) -> BTreeMap<String, Vec<u8>> {
-        self.0.borrow().values.iter().map(|(key, (value, _))| (key.clone(), value.clone())).collect()
+        self.0
+            .borrow()
+            .values
+            .iter()
+            .map(|(key, (value, _))| (key.clone(), value.clone()))
+            .collect()
     }
 }
 
@@ -98,16 +111,22 @@ impl Ports for FakePorts<'_> {
         }
         inner.version += 1;
         let version = inner.version;
-        inner.values.insert(key.to_owned(), (value.to_vec(), version));
+        inner
+            .values
+            .insert(key.to_owned(), (value.to_vec(), version));
         true
     }
 
     fn counter(&mut self, counter: Counter) -> u64 {
-        self.names.get(&counter.0).map_or(0, |name| self.shared.number(name))
+        self.names
+            .get(&counter.0)
+            .map_or(0, |name| self.shared.number(name))
     }
 
     fn gauge(&mut self, gauge: Gauge) -> u64 {
-        self.names.get(&gauge.0).map_or(0, |name| self.shared.number(name))
+        self.names
+            .get(&gauge.0)
+            .map_or(0, |name| self.shared.number(name))
     }
 
     /// `splitmix64`: the same sequence for the same seed.
@@ -121,7 +140,9 @@ impl Ports for FakePorts<'_> {
 }
 
 fn names(metrics: &Registry) -> BTreeMap<u32, String> {
-    (0..metrics.len() as u32).filter_map(|number| Some((number, metrics.series(number)?.1.to_owned()))).collect()
+    (0..metrics.len() as u32)
+        .filter_map(|number| Some((number, metrics.series(number)?.1.to_owned())))
+        .collect()
 }
 
 impl<M: Module> Host<M> {
@@ -137,23 +158,58 @@ impl<M: Module> Host<M> {
     ///
     /// # Errors
     /// What is wrong with the config.
-    pub fn load_with(config: &str, environment: &Environment, shared: Shared, seed: u64) -> Result<Self, ConfigErrors> {
-        let now = Time { wall: Timestamp::from_seconds(1_795_348_800), mono: Duration::from_secs(1000) };
+    pub fn load_with(
+        config: &str,
+        environment: &Environment,
+        shared: Shared,
+        seed: u64,
+    ) -> Result<Self, ConfigErrors> {
+        let now = Time {
+            wall: Timestamp::from_seconds(1_795_348_800),
+            mono: Duration::from_secs(1000),
+        };
         let parsed = Parsed::read(config.as_bytes(), environment)?;
         let mut metrics = Registry::default();
         let mut dice = seed;
         let common = Common::default();
-        let mut ports = FakePorts { shared: &shared, names: BTreeMap::new(), dice: &mut dice };
-        let mut setup = Setup::new(&common, &mut metrics, &mut ports, "test", "0123456789ab", now);
+        let mut ports = FakePorts {
+            shared: &shared,
+            names: BTreeMap::new(),
+            dice: &mut dice,
+        };
+        let mut setup = Setup::new(
+            &common,
+            &mut metrics,
+            &mut ports,
+            "test",
+            "0123456789ab",
+            now,
+        );
         let module = M::load(&parsed, &mut setup)?;
         let tick = setup.tick_period();
-        let lines = setup.warnings.into_iter().map(|line| (Level::Warn, line)).collect();
-        Ok(Self { module, metrics, shared, now, lines, calls: Vec::new(), tick, dice })
+        let lines = setup
+            .warnings
+            .into_iter()
+            .map(|line| (Level::Warn, line))
+            .collect();
+        Ok(Self {
+            module,
+            metrics,
+            shared,
+            now,
+            lines,
+            calls: Vec::new(),
+            tick,
+            dice,
+        })
     }
 
     /// Moves both clocks.
     pub fn advance(&mut self, duration: Duration) {
-        self.now = Time { wall: self.now.wall.plus(duration), mono: self.now.mono + duration };
+        self.now = Time {
+            wall: self.now.wall.plus(duration),
+            mono: self.now.mono + duration,
+        };
     }
 
     /// One tick.
@@ -175,8 +231,13 @@ impl<M: Module> Host<M> {
     pub fn request(&mut self, exchange: &mut Exchange<M>) -> Verdict {
         exchange.kept.started = Some(self.now);
         exchange.kept.enter(Phase::Request);
-        let Exchange { facts, kept, own, .. } = exchange;
-        let verdict = self.stream(|module, cx| module.on_request(&mut RequestView::new(facts, kept, true), own, cx), facts);
+        let Exchange {
+            facts, kept, own, ..
+        } = exchange;
+        let verdict = self.stream(
+            |module, cx| module.on_request(&mut RequestView::new(facts, kept, true), own, cx),
+            facts,
+        );
         if let Some(headers) = exchange.kept.request_mut() {
             exchange.facts.request = headers.clone();
         }
@@ -192,8 +253,13 @@ impl<M: Module> Host<M> {
     /// Response headers.
     pub fn response(&mut self, exchange: &mut Exchange<M>) {
         exchange.kept.enter(Phase::Response);
-        let Exchange { facts, kept, own, .. } = exchange;
-        self.stream(|module, cx| module.on_response(&mut ResponseView::new(facts, kept, false), own, cx), facts);
+        let Exchange {
+            facts, kept, own, ..
+        } = exchange;
+        self.stream(
+            |module, cx| module.on_response(&mut ResponseView::new(facts, kept, false), own, cx),
+            facts,
+        );
         if let Some(headers) = exchange.kept.response_mut() {
             exchange.facts.response = headers.clone();
         }
@@ -203,8 +269,13 @@ impl<M: Module> Host<M> {
     pub fn end(&mut self, exchange: &mut Exchange<M>) {
         exchange.kept.enter(Phase::End);
         let now = self.now;
-        let Exchange { facts, kept, own, .. } = exchange;
-        self.stream(|module, cx| module.on_end(&EndView::new(facts, kept, now), own, cx), facts);
+        let Exchange {
+            facts, kept, own, ..
+        } = exchange;
+        self.stream(
+            |module, cx| module.on_end(&EndView::new(facts, kept, now), own, cx),
+            facts,
+        );
     }
 
     /// A whole exchange that takes `duration`: request, response with this status where the verdict is to continue, end.
@@ -213,7 +284,12 @@ impl<M: Module> Host<M> {
         if let Verdict::Reply(reply) = &verdict {
             let status = reply.status.to_string();
             let own = [(":status", status.as_bytes())];
-            let fields = own.into_iter().chain(reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+            let fields = own.into_iter().chain(
+                reply
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_slice())),
+            );
             exchange.facts.response = Headers::from_pairs(fields);
         }
         self.advance(duration);
@@ -224,34 +300,73 @@ impl<M: Module> Host<M> {
 
     fn root(&mut self, run: impl FnOnce(&mut M, &mut RootContext<'_, M::Tag>)) {
         let mut fx = Effects::new(Level::Trace);
-        let mut ports = FakePorts { shared: &self.shared, names: names(&self.metrics), dice: &mut self.dice };
-        let mut cx = RootContext { now: self.now, fx: &mut fx, metrics: &mut self.metrics, ports: &mut ports, prefix: "", calls: &mut self.calls };
+        let mut ports = FakePorts {
+            shared: &self.shared,
+            names: names(&self.metrics),
+            dice: &mut self.dice,
+        };
+        let mut cx = RootContext {
+            now: self.now,
+            fx: &mut fx,
+            metrics: &mut self.metrics,
+            ports: &mut ports,
+            prefix: "",
+            calls: &mut self.calls,
+        };
         run(&mut self.module, &mut cx);
         self.apply(fx);
     }
 
-    fn stream<R>(&mut self, run: impl FnOnce(&mut M, &mut StreamContext<'_>) -> R, facts: &Facts) -> R {
+    fn stream<R>(
+        &mut self,
+        run: impl FnOnce(&mut M, &mut StreamContext<'_>) -> R,
+        facts: &Facts,
+    ) -> R {
         let mut fx = Effects::new(Level::Trace);
-        let mut ports = FakePorts { shared: &self.shared, names: names(&self.metrics), dice: &mut self.dice };
-        let mut cx = StreamContext { now: self.now, fx: &mut fx, metrics: &mut self.metrics, ports: &mut ports, prefix: "" };
+        let mut ports = FakePorts {
+            shared: &self.shared,
+            names: names(&self.metrics),
+            dice: &mut self.dice,
+        };
+        let mut cx = StreamContext {
+            now: self.now,
+            fx: &mut fx,
+            metrics: &mut self.metrics,
+            ports: &mut ports,
+            prefix: "",
+        };
         let result = run(&mut self.module, &mut cx);
-        facts.records.borrow_mut().extend(std::mem::take(&mut fx.records));
+        facts
+            .records
+            .borrow_mut()
+            .extend(std::mem::take(&mut fx.records));
         self.apply(fx);
         result
     }
 
     fn apply(&mut self, fx: Effects) {
         let mut inner = self.shared.0.borrow_mut();
-        let name = |number: u32| self.metrics.series(number).map(|(_, name)| name.to_owned()).unwrap_or_default();
+        let name = |number: u32| {
+            self.metrics
+                .series(number)
+                .map(|(_, name)| name.to_owned())
+                .unwrap_or_default()
+        };
         for sample in fx.samples {
             match sample {
-                Sample::Add(counter, amount) => *inner.numbers.entry(name(counter.0)).or_default() += amount,
+                Sample::Add(counter, amount) => {
+                    *inner.numbers.entry(name(counter.0)).or_default() += amount
+                }
                 Sample::Move(gauge, amount) => {
                     let value = inner.numbers.entry(name(gauge.0)).or_default();
                     *value = value.saturating_add_signed(amount);
                 }
                 Sample::Set(gauge, value) => drop(inner.numbers.insert(name(gauge.0), value)),
-                Sample::Observe(histogram, value) => inner.observed.entry(name(histogram.0)).or_default().push(value),
+                Sample::Observe(histogram, value) => inner
+                    .observed
+                    .entry(name(histogram.0))
+                    .or_default()
+                    .push(value),
             }
         }
         self.lines.extend(fx.lines);
@@ -303,12 +418,22 @@ impl<M: Module> Exchange<M> {
             response: Headers::from_pairs([(":status", "200")]),
             ..Facts::default()
         };
-        Self { facts, kept: Kept::default(), own: M::Exchange::default() }.with(Attribute::SourceAddress, "192.0.2.1:4711")
+        Self {
+            facts,
+            kept: Kept::default(),
+            own: M::Exchange::default(),
+        }
+        .with(Attribute::SourceAddress, "192.0.2.1:4711")
     }
 
     /// `GET` of a path on `example.org`.
     pub fn get(path: &str) -> Self {
-        Self::new(&[(":method", "GET"), (":path", path), (":authority", "example.org"), (":scheme", "http")])
+        Self::new(&[
+            (":method", "GET"),
+            (":path", path),
+            (":authority", "example.org"),
+            (":scheme", "http"),
+        ])
     }
 
     /// Adds a request header.
@@ -335,12 +460,20 @@ impl<M: Module> Exchange<M> {
 
     /// Sets any property.
     pub fn property(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
-        self.facts.properties.insert(path.join("\0"), value.as_ref().to_vec());
+        self.facts
+            .properties
+            .insert(path.join("\0"), value.as_ref().to_vec());
         self
     }
 
     /// The record written under a key, the last where there are several.
     pub fn record(&self, key: &str) -> Option<Vec<u8>> {
-        self.facts.records.borrow().iter().rev().find(|(own, _)| own == key).map(|(_, value)| value.clone())
+        self.facts
+            .records
+            .borrow()
+            .iter()
+            .rev()
+            .find(|(own, _)| own == key)
+            .map(|(_, value)| value.clone())
     }
 }

@@ -94,7 +94,9 @@ impl Headers {
         let mut position = count.saturating_mul(8).saturating_add(4);
         for index in 0..count {
             let sizes = index * 8 + 4;
-            let (Some(name_size), Some(value_size)) = (read_u32(&bytes, sizes), read_u32(&bytes, sizes + 4)) else {
+            let (Some(name_size), Some(value_size)) =
+                (read_u32(&bytes, sizes), read_u32(&bytes, sizes + 4))
+            else {
                 break;
             };
             let name = position..position.saturating_add(name_size);
@@ -106,11 +108,18 @@ impl Headers {
             position = value.end + 1;
             fields.push(Field { name, value });
         }
-        Self { bytes, fields, touched: Vec::new(), refused: 0 }
+        Self {
+            bytes,
+            fields,
+            touched: Vec::new(),
+            refused: 0,
+        }
     }
 
     /// From pairs, for tests and replies.
-    pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+    pub fn from_pairs<N: AsRef<[u8]>, V: AsRef<[u8]>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
         let mut headers = Self::default();
         for (name, value) in pairs {
             headers.push(name.as_ref(), value.as_ref());
@@ -130,12 +139,17 @@ impl Headers {
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields.iter().map(|field| (self.slice(&field.name), self.slice(&field.value)))
+        self.fields
+            .iter()
+            .map(|field| (self.slice(&field.name), self.slice(&field.value)))
     }
 
     /// All values of a name, in order.
     pub fn all<'a>(&'a self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        self.fields.iter().filter(move |field| self.is_named(field, name)).map(|field| self.slice(&field.value))
+        self.fields
+            .iter()
+            .filter(move |field| self.is_named(field, name))
+            .map(|field| self.slice(&field.value))
     }
 
     /// The first value of a name. For a decision read [`Headers::all`] or [`Headers::only`]: a client can send several.
@@ -177,13 +191,18 @@ impl Headers {
 
     /// `:status` of a response.
     pub fn status(&self) -> Option<u16> {
-        std::str::from_utf8(self.first(":status")?).ok()?.parse().ok()
+        std::str::from_utf8(self.first(":status")?)
+            .ok()?
+            .parse()
+            .ok()
     }
 
     /// Whether the content type is `application/grpc` or a subtype of it such as `application/grpc+proto`.
     pub fn is_grpc(&self) -> bool {
         self.first("content-type").is_some_and(|value| {
-            value.strip_prefix(b"application/grpc").is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
+            value
+                .strip_prefix(b"application/grpc")
+                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
         })
     }
 
@@ -232,12 +251,26 @@ impl Headers {
                 continue;
             };
             let kept = original.len();
-            if kept > 0 && values.len() > kept && values.iter().zip(&original).all(|(new, old)| *new == old.as_slice()) {
-                edits.extend(values.iter().skip(kept).map(|value| Edit::Add(name.clone(), value.to_vec())));
+            if kept > 0
+                && values.len() > kept
+                && values
+                    .iter()
+                    .zip(&original)
+                    .all(|(new, old)| *new == old.as_slice())
+            {
+                edits.extend(
+                    values
+                        .iter()
+                        .skip(kept)
+                        .map(|value| Edit::Add(name.clone(), value.to_vec())),
+                );
                 continue;
             }
             edits.push(Edit::Set(name.clone(), first.to_vec()));
-            edits.extend(rest.iter().map(|value| Edit::Add(name.clone(), value.to_vec())));
+            edits.extend(
+                rest.iter()
+                    .map(|value| Edit::Add(name.clone(), value.to_vec())),
+            );
         }
         edits
     }
@@ -257,15 +290,25 @@ impl Headers {
     }
 
     fn touch(&mut self, name: &str) {
-        if !self.touched.iter().any(|touched| touched.name.eq_ignore_ascii_case(name)) {
+        if !self
+            .touched
+            .iter()
+            .any(|touched| touched.name.eq_ignore_ascii_case(name))
+        {
             let original = self.all(name).map(<[u8]>::to_vec).collect();
-            self.touched.push(Touched { name: name.to_ascii_lowercase(), original });
+            self.touched.push(Touched {
+                name: name.to_ascii_lowercase(),
+                original,
+            });
         }
     }
 
     fn drop_fields(&mut self, name: &str) {
         let fields = std::mem::take(&mut self.fields);
-        self.fields = fields.into_iter().filter(|field| !self.is_named(field, name)).collect();
+        self.fields = fields
+            .into_iter()
+            .filter(|field| !self.is_named(field, name))
+            .collect();
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
@@ -273,11 +316,17 @@ impl Headers {
         self.bytes.extend_from_slice(name);
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.fields.push(Field { name: start..middle, value: middle..self.bytes.len() });
+        self.fields.push(Field {
+            name: start..middle,
+            value: middle..self.bytes.len(),
+        });
     }
 
     fn is_named(&self, field: &Field, name: &str) -> bool {
-        field.name.len() == name.len() && self.slice(&field.name).eq_ignore_ascii_case(name.as_bytes())
+        field.name.len() == name.len()
+            && self
+                .slice(&field.name)
+                .eq_ignore_ascii_case(name.as_bytes())
     }
 
     fn slice(&self, range: &Range<usize>) -> &[u8] {
@@ -288,7 +337,9 @@ impl Headers {
 /// Names only: values can be secret.
 impl fmt::Debug for Headers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name))).finish()
+        f.debug_list()
+            .entries(self.iter().map(|(name, _)| String::from_utf8_lossy(name)))
+            .finish()
     }
 }
 
@@ -300,7 +351,12 @@ fn read_u32(bytes: &[u8], position: usize) -> Option<usize> {
 
 /// Serialises pairs as the host reads them, the inverse of [`Headers::decode`].
 pub fn encode<N: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(N, V)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4 + pairs.iter().map(|(n, v)| n.as_ref().len() + v.as_ref().len() + 10).sum::<usize>());
+    let mut bytes = Vec::with_capacity(
+        4 + pairs
+            .iter()
+            .map(|(n, v)| n.as_ref().len() + v.as_ref().len() + 10)
+            .sum::<usize>(),
+    );
     let size = |length: usize| u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes();
     bytes.extend_from_slice(&size(pairs.len()));
     for (name, value) in pairs {

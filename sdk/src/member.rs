@@ -33,17 +33,43 @@ pub trait Module: Sized + 'static {
     /// Everything that is wrong with the configuration.
     fn load(parsed: &Parsed, setup: &mut Setup<'_>) -> Result<Self, ConfigErrors>;
     /// See [`Policy::on_request`].
-    fn on_request(&mut self, view: &mut RequestView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict;
+    fn on_request(
+        &mut self,
+        view: &mut RequestView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict;
     /// See [`Policy::on_body`].
-    fn on_body(&mut self, body: &[u8], exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict;
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict;
     /// See [`Policy::on_response`].
-    fn on_response(&mut self, view: &mut ResponseView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>);
+    fn on_response(
+        &mut self,
+        view: &mut ResponseView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    );
     /// See [`Policy::on_end`].
-    fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>);
+    fn on_end(
+        &mut self,
+        view: &EndView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    );
     /// See [`Policy::on_tick`]. `wrap` makes the caller's tag of this module's.
     fn on_tick<T>(&mut self, cx: &mut RootContext<'_, T>, wrap: impl Fn(Self::Tag) -> T);
     /// See [`Policy::on_answer`].
-    fn on_answer<T>(&mut self, tag: Self::Tag, answer: Answer, cx: &mut RootContext<'_, T>, wrap: impl Fn(Self::Tag) -> T);
+    fn on_answer<T>(
+        &mut self,
+        tag: Self::Tag,
+        answer: Answer,
+        cx: &mut RootContext<'_, T>,
+        wrap: impl Fn(Self::Tag) -> T,
+    );
 }
 
 /// A policy that is told only of what is in its scope.
@@ -62,7 +88,10 @@ pub struct MemberExchange<X> {
 
 impl<X: Default> Default for MemberExchange<X> {
     fn default() -> Self {
-        Self { inside: None, own: X::default() }
+        Self {
+            inside: None,
+            own: X::default(),
+        }
     }
 }
 
@@ -88,7 +117,9 @@ impl<P: Policy> Module for Member<P> {
         let (common, mut errors) = parsed.common();
         let (config, mistakes) = parsed.own::<P::Config>();
         errors.extend(mistakes);
-        let (Some(common), Some(config)) = (common, config) else { return Err(errors.resolve(parsed)) };
+        let (Some(common), Some(config)) = (common, config) else {
+            return Err(errors.resolve(parsed));
+        };
         let outer = setup.common;
         let common = Common {
             mode: common.mode.stricter(outer.mode),
@@ -112,12 +143,25 @@ impl<P: Policy> Module for Member<P> {
         if !errors.is_empty() {
             return Err(errors.resolve(parsed));
         }
-        let scopes = [outer.scope.clone(), common.scope].into_iter().filter(|scope| !scope.is_everything()).collect();
+        let scopes = [outer.scope.clone(), common.scope]
+            .into_iter()
+            .filter(|scope| !scope.is_everything())
+            .collect();
         let prefix = format!("launchgate/{}/{}/", P::NAME, setup.instance);
-        Ok(Self { policy, mode: common.mode, scopes, prefix })
+        Ok(Self {
+            policy,
+            mode: common.mode,
+            scopes,
+            prefix,
+        })
     }
 
-    fn on_request(&mut self, view: &mut RequestView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict {
+    fn on_request(
+        &mut self,
+        view: &mut RequestView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
         let inside = self.mode != Mode::Off && self.scopes.iter().all(|scope| scope.contains(view));
         exchange.inside = Some(inside);
         let cx = &mut stream(cx, &self.prefix);
@@ -129,24 +173,49 @@ impl<P: Policy> Module for Member<P> {
         }
     }
 
-    fn on_body(&mut self, body: &[u8], exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict {
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
         if exchange.inside != Some(true) {
             return Verdict::Continue;
         }
-        self.policy.on_body(body, &mut exchange.own, &mut stream(cx, &self.prefix))
+        self.policy
+            .on_body(body, &mut exchange.own, &mut stream(cx, &self.prefix))
     }
 
-    fn on_response(&mut self, view: &mut ResponseView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) {
+    fn on_response(
+        &mut self,
+        view: &mut ResponseView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) {
         if exchange.inside == Some(true) {
-            self.policy.on_response(view, &mut exchange.own, &mut stream(cx, &self.prefix));
+            self.policy
+                .on_response(view, &mut exchange.own, &mut stream(cx, &self.prefix));
         }
     }
 
-    fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) {
-        let Self { mode, scopes, .. } = self;
-        let decide = || *mode != Mode::Off && !view.reached() && scopes.iter().all(|scope| scope.contains_end(view));
-        if *exchange.inside.get_or_insert_with(decide) {
-            self.policy.on_end(view, &mut exchange.own, &mut stream(cx, &self.prefix));
+    fn on_end(
+        &mut self,
+        view: &EndView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) {
+        let cx = &mut stream(cx, &self.prefix);
+        match exchange.inside {
+            Some(true) => self.policy.on_end(view, &mut exchange.own, cx),
+            Some(false) => {}
+            None => {
+                let view = view.unseen();
+                if self.mode != Mode::Off
+                    && self.scopes.iter().all(|scope| scope.contains_end(&view))
+                {
+                    self.policy.on_end(&view, &mut exchange.own, cx);
+                }
+            }
         }
     }
 
@@ -157,28 +226,61 @@ impl<P: Policy> Module for Member<P> {
         }
     }
 
-    fn on_answer<T>(&mut self, tag: P::Tag, answer: Answer, cx: &mut RootContext<'_, T>, wrap: impl Fn(P::Tag) -> T) {
+    fn on_answer<T>(
+        &mut self,
+        tag: P::Tag,
+        answer: Answer,
+        cx: &mut RootContext<'_, T>,
+        wrap: impl Fn(P::Tag) -> T,
+    ) {
         let Self { policy, prefix, .. } = self;
         with_calls(cx, prefix, wrap, |own| policy.on_answer(tag, answer, own));
     }
 }
 
 fn stream<'b>(cx: &'b mut StreamContext<'_>, prefix: &'b str) -> StreamContext<'b> {
-    StreamContext { now: cx.now, fx: &mut *cx.fx, metrics: &mut *cx.metrics, ports: &mut *cx.ports, prefix }
+    StreamContext {
+        now: cx.now,
+        fx: &mut *cx.fx,
+        metrics: &mut *cx.metrics,
+        ports: &mut *cx.ports,
+        prefix,
+    }
 }
 
-fn with_calls<T, U>(cx: &mut RootContext<'_, T>, prefix: &str, wrap: impl Fn(U) -> T, run: impl FnOnce(&mut RootContext<'_, U>)) {
+fn with_calls<T, U>(
+    cx: &mut RootContext<'_, T>,
+    prefix: &str,
+    wrap: impl Fn(U) -> T,
+    run: impl FnOnce(&mut RootContext<'_, U>),
+) {
     let mut calls: Vec<(U, Call)> = Vec::new();
-    run(&mut RootContext { now: cx.now, fx: &mut *cx.fx, metrics: &mut *cx.metrics, ports: &mut *cx.ports, prefix, calls: &mut calls });
-    cx.calls.extend(calls.into_iter().map(|(tag, call)| (wrap(tag), call)));
+    run(&mut RootContext {
+        now: cx.now,
+        fx: &mut *cx.fx,
+        metrics: &mut *cx.metrics,
+        ports: &mut *cx.ports,
+        prefix,
+        calls: &mut calls,
+    });
+    cx.calls
+        .extend(calls.into_iter().map(|(tag, call)| (wrap(tag), call)));
 }
 
 /// The mistakes of a composition's outermost keys: neither common nor a section.
 #[doc(hidden)]
 pub fn unknown_sections(parsed: &Parsed, sections: &[&str]) -> ConfigErrors {
     let mut errors = ConfigErrors::default();
-    for key in parsed.keys().filter(|key| !sections.contains(key) && !matches!(*key, "scope" | "mode" | "trust_envoy_xff")) {
-        errors.push_hidden(key, format!("unknown field, expected one of {}, scope, mode, trust_envoy_xff", sections.join(", ")));
+    for key in parsed.keys().filter(|key| {
+        !sections.contains(key) && !matches!(*key, "scope" | "mode" | "trust_envoy_xff")
+    }) {
+        errors.push_hidden(
+            key,
+            format!(
+                "unknown field, expected one of {}, scope, mode, trust_envoy_xff",
+                sections.join(", ")
+            ),
+        );
     }
     errors
 }

@@ -35,28 +35,66 @@ pub struct Family {
 
 impl Family {
     /// A counter family.
-    pub const fn counter(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
-        Self { name, kind: Kind::Counter, labels, help }
+    pub const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: Kind::Counter,
+            labels,
+            help,
+        }
     }
 
     /// A gauge family.
-    pub const fn gauge(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
-        Self { name, kind: Kind::Gauge, labels, help }
+    pub const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: Kind::Gauge,
+            labels,
+            help,
+        }
     }
 
     /// A histogram family.
-    pub const fn histogram(name: &'static str, labels: &'static [&'static str], help: &'static str) -> Self {
-        Self { name, kind: Kind::Histogram, labels, help }
+    pub const fn histogram(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind: Kind::Histogram,
+            labels,
+            help,
+        }
     }
 }
 
 /// Panics of a module.
-pub const PANICS: Family = Family::counter("launchgate_panics_total", &[], "Panics of a module, counted before the trap.");
+pub const PANICS: Family = Family::counter(
+    "launchgate_panics_total",
+    &[],
+    "Panics of a module, counted before the trap.",
+);
 /// Refused header writes.
-pub const REFUSED_HEADERS: Family =
-    Family::counter("launchgate_refused_headers_total", &[], "Header writes refused for CR, LF, NUL or a bad name.");
+pub const REFUSED_HEADERS: Family = Family::counter(
+    "launchgate_refused_headers_total",
+    &[],
+    "Header writes refused for CR, LF, NUL or a bad name.",
+);
 /// Version of a module.
-pub const BUILD_INFO: Family = Family::gauge("launchgate_build_info", &["plugin", "version"], "Constant 1 with name and version of the plugin.");
+pub const BUILD_INFO: Family = Family::gauge(
+    "launchgate_build_info",
+    &["plugin", "version"],
+    "Constant 1 with name and version of the plugin.",
+);
 /// The families that the edge has in every module.
 pub const SHARED: &[Family] = &[PANICS, REFUSED_HEADERS, BUILD_INFO];
 
@@ -93,7 +131,10 @@ impl Registry {
 
     /// The histogram of `family` with these label values.
     pub fn histogram(&mut self, family: &Family, values: &[&[u8]]) -> Histogram {
-        Histogram(self.number(Kind::Histogram, stat_name(family.name, family.labels, values)))
+        Histogram(self.number(
+            Kind::Histogram,
+            stat_name(family.name, family.labels, values),
+        ))
     }
 
     /// A series by its whole stat name, for label sets that the configuration decides (see [`stat_name`]).
@@ -113,7 +154,9 @@ impl Registry {
 
     /// Kind and stat name of a series.
     pub fn series(&self, number: u32) -> Option<(Kind, &str)> {
-        self.series.get(number as usize).map(|(kind, name)| (*kind, name.as_str()))
+        self.series
+            .get(number as usize)
+            .map(|(kind, name)| (*kind, name.as_str()))
     }
 
     /// How many series there are.
@@ -144,7 +187,9 @@ pub fn stat_name<L: AsRef<str>>(name: &str, labels: &[L], values: &[&[u8]]) -> S
     for (position, label) in labels.iter().enumerate() {
         stat.push_str(label.as_ref());
         stat.push_str("=.=");
-        stat.push_str(&escape_label(values.get(position).copied().unwrap_or_default()));
+        stat.push_str(&escape_label(
+            values.get(position).copied().unwrap_or_default(),
+        ));
         stat.push_str(";.;");
     }
     stat
@@ -174,7 +219,11 @@ pub fn escape_label(value: &[u8]) -> String {
 fn push_percent(text: &mut String, byte: u8) {
     text.push('%');
     for digit in [byte >> 4, byte & 15] {
-        text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0').to_ascii_uppercase());
+        text.push(
+            char::from_digit(u32::from(digit), 16)
+                .unwrap_or('0')
+                .to_ascii_uppercase(),
+        );
     }
 }
 
@@ -188,10 +237,16 @@ mod tests {
         for (value, expected) in [
             (&b"GET"[..], "GET"),
             (b"/users/{id}", "/users/{id}"),
-            (b"evil;.;reporter=.=admin;.;", "evil%3B.%3Breporter%3D.%3Dadmin%3B.%3B"),
+            (
+                b"evil;.;reporter=.=admin;.;",
+                "evil%3B.%3Breporter%3D.%3Dadmin%3B.%3B",
+            ),
             (b"\xff\xfe", "%FF%FE"),
             (b"a b\"\n", "a%20b%22%0A"),
-            (b"component.x tag.y wasm_filter.z", "component%2Ex%20tag%2Ey%20wasm_filter%2Ez"),
+            (
+                b"component.x tag.y wasm_filter.z",
+                "component%2Ex%20tag%2Ey%20wasm_filter%2Ez",
+            ),
             (b"", ""),
         ] {
             assert_eq!(escape_label(value), expected);
@@ -202,11 +257,18 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn a_series_is_numbered_once() {
-        const REQUESTS: Family = Family::counter("launchgate_x_total", &["method", "code"], "Requests.");
+        const REQUESTS: Family =
+            Family::counter("launchgate_x_total", &["method", "code"], "Requests.");
         let mut registry = Registry::default();
         let first = registry.counter(&REQUESTS, &[b"GET", b"200"]);
         assert_eq!(registry.counter(&REQUESTS, &[b"GET", b"200"]), first);
         assert_ne!(registry.counter(&REQUESTS, &[b"GET", b"404"]), first);
-        assert_eq!(registry.series(0), Some((Kind::Counter, "launchgate_x_totalmethod=.=GET;.;code=.=200;.;")));
+        assert_eq!(
+            registry.series(0),
+            Some((
+                Kind::Counter,
+                "launchgate_x_totalmethod=.=GET;.;code=.=200;.;"
+            ))
+        );
     }
 }

@@ -17,9 +17,15 @@ pub struct RequestPath<'a> {
 impl<'a> RequestPath<'a> {
     /// Reads `:path`.
     pub fn read(path_and_query: &'a [u8]) -> Self {
-        let end = path_and_query.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(path_and_query.len());
+        let end = path_and_query
+            .iter()
+            .position(|byte| matches!(byte, b'?' | b'#'))
+            .unwrap_or(path_and_query.len());
         let bytes = path_and_query.get(..end).unwrap_or_default();
-        Self { bytes, ambiguous: is_ambiguous(bytes) }
+        Self {
+            bytes,
+            ambiguous: is_ambiguous(bytes),
+        }
     }
 
     /// The bytes of the path.
@@ -35,7 +41,10 @@ impl<'a> RequestPath<'a> {
 
 /// The query of `:path`, without `?`, empty where there is none.
 pub fn query(path_and_query: &[u8]) -> &[u8] {
-    let start = path_and_query.iter().position(|byte| *byte == b'?').map_or(path_and_query.len(), |at| at + 1);
+    let start = path_and_query
+        .iter()
+        .position(|byte| *byte == b'?')
+        .map_or(path_and_query.len(), |at| at + 1);
     path_and_query.get(start..).unwrap_or_default()
 }
 
@@ -43,12 +52,16 @@ fn is_ambiguous(path: &[u8]) -> bool {
     let odd = |part: &[u8]| {
         part == b"//"
             || part.first() == Some(&b'\\')
-            || [&b"%2e"[..], b"%2f", b"%5c"].iter().any(|escape| part.eq_ignore_ascii_case(escape))
+            || [&b"%2e"[..], b"%2f", b"%5c"]
+                .iter()
+                .any(|escape| part.eq_ignore_ascii_case(escape))
     };
     path.contains(&b'\\')
         || path.windows(2).any(odd)
         || path.windows(3).any(odd)
-        || path.split(|byte| *byte == b'/').any(|segment| matches!(segment, b"." | b".."))
+        || path
+            .split(|byte| *byte == b'/')
+            .any(|segment| matches!(segment, b"." | b".."))
 }
 
 /// A path of the configuration: exact, or a prefix where it ends in `/`.
@@ -80,7 +93,11 @@ impl PathRule {
 
     fn covers(&self, path: &[u8]) -> bool {
         let rule = self.0.as_bytes();
-        if self.0.ends_with('/') { path.starts_with(rule) } else { path == rule }
+        if self.0.ends_with('/') {
+            path.starts_with(rule)
+        } else {
+            path == rule
+        }
     }
 }
 
@@ -115,8 +132,15 @@ mod tests {
             ("/", "/a?b=../c", true, true),
             ("/", "/a.b/..c", true, true),
         ] {
-            let (rule, path) = (PathRule::parse(rule).unwrap(), RequestPath::read(path.as_bytes()));
-            assert_eq!((rule.exempts(path), rule.protects(path)), (exempts, protects), "{rule:?} {path:?}");
+            let (rule, path) = (
+                PathRule::parse(rule).unwrap(),
+                RequestPath::read(path.as_bytes()),
+            );
+            assert_eq!(
+                (rule.exempts(path), rule.protects(path)),
+                (exempts, protects),
+                "{rule:?} {path:?}"
+            );
         }
     }
 

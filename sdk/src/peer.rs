@@ -22,8 +22,14 @@ impl Peer {
     pub fn read(source_address: Option<&[u8]>, trust_envoy_xff: bool) -> Self {
         let address = source_address.and_then(|bytes| std::str::from_utf8(bytes).ok());
         match address.and_then(parse_address) {
-            Some((ip, port)) => Self { ip: Some(ip), proven: port != 0 || trust_envoy_xff },
-            None => Self { ip: None, proven: false },
+            Some((ip, port)) => Self {
+                ip: Some(ip),
+                proven: port != 0 || trust_envoy_xff,
+            },
+            None => Self {
+                ip: None,
+                proven: false,
+            },
         }
     }
 
@@ -39,7 +45,8 @@ impl Peer {
 
     /// Whether the peer is proven to be in one of the ranges.
     pub fn is_in(self, ranges: &[Cidr]) -> bool {
-        self.ip().is_some_and(|ip| ranges.iter().any(|range| range.contains(ip)))
+        self.ip()
+            .is_some_and(|ip| ranges.iter().any(|range| range.contains(ip)))
     }
 }
 
@@ -76,7 +83,9 @@ impl Cidr {
         let bits = if network.is_ipv4() { 32 } else { 128 };
         let length = match length {
             None => bits,
-            Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => text.parse().ok()?,
+            Some(text) if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                text.parse().ok()?
+            }
             Some(_) => return None,
         };
         (length <= bits && mask(network, length) == network).then_some(Self { network, length })
@@ -92,11 +101,15 @@ impl Cidr {
 fn mask(ip: IpAddr, length: u8) -> IpAddr {
     match ip {
         IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32 - u32::from(length.min(32)))
+                .unwrap_or(0);
             IpAddr::V4(Ipv4Addr::from(u32::from(v4) & mask))
         }
         IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0);
+            let mask = u128::MAX
+                .checked_shl(128 - u32::from(length.min(128)))
+                .unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
         }
     }
@@ -111,7 +124,9 @@ impl fmt::Display for Cidr {
 impl<'de> Deserialize<'de> for Cidr {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("expected an address range such as \"10.0.0.0/8\" without host bits"))
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom("expected an address range such as \"10.0.0.0/8\" without host bits")
+        })
     }
 }
 
@@ -133,7 +148,10 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn only_a_real_connection_is_in_a_range() {
-        let ranges = [Cidr::parse("127.0.0.0/8").unwrap(), Cidr::parse("fd00::/8").unwrap()];
+        let ranges = [
+            Cidr::parse("127.0.0.0/8").unwrap(),
+            Cidr::parse("fd00::/8").unwrap(),
+        ];
         for (address, trust, inside) in [
             (Some("127.0.0.1:5000"), false, true),
             (Some("127.0.0.1:0"), false, false),
@@ -146,17 +164,38 @@ mod tests {
             (Some(""), true, false),
             (None, true, false),
         ] {
-            assert_eq!(Peer::read(address.map(str::as_bytes), trust).is_in(&ranges), inside, "{address:?}");
+            assert_eq!(
+                Peer::read(address.map(str::as_bytes), trust).is_in(&ranges),
+                inside,
+                "{address:?}"
+            );
         }
         assert!(!Peer::read(Some(b"\xff\xfe"), true).is_in(&ranges));
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn ranges_are_read_strictly() {
-        for text in ["10.0.0.0/8", "0.0.0.0/0", "::/0", "::1/128", "192.168.1.1", "10.0.0.0/32"] {
+        for text in [
+            "10.0.0.0/8",
+            "0.0.0.0/0",
+            "::/0",
+            "::1/128",
+            "192.168.1.1",
+            "10.0.0.0/32",
+        ] {
             assert!(Cidr::parse(text).is_some(), "{text}");
         }
-        for text in ["", "10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0/8", "::1/129", "x", "1.2.3.4/08x"] {
+        for text in [
+            "",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0/8",
+            "::1/129",
+            "x",
+            "1.2.3.4/08x",
+        ] {
             assert!(Cidr::parse(text).is_none(), "{text}");
         }
     }

@@ -37,7 +37,14 @@ pub struct Phases {
 
 impl Phases {
     /// None.
-    pub const NONE: Self = Self { request: false, body: false, response: false, end: false, tick: false, answer: false };
+    pub const NONE: Self = Self {
+        request: false,
+        body: false,
+        response: false,
+        end: false,
+        tick: false,
+        answer: false,
+    };
 
     /// What either of two handles.
     pub const fn or(self, other: Self) -> Self {
@@ -89,24 +96,44 @@ pub trait Policy: Sized + 'static {
     fn new(config: Self::Config, setup: &mut Setup<'_>) -> Result<Self, ConfigErrors>;
 
     /// Request headers arrived.
-    fn on_request(&mut self, view: &mut RequestView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict {
+    fn on_request(
+        &mut self,
+        view: &mut RequestView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
         let _ = (view, exchange, cx);
         Verdict::Continue
     }
 
     /// The body that [`Verdict::AwaitBody`] waited for. Without a reply the request goes on.
-    fn on_body(&mut self, body: &[u8], exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) -> Verdict {
+    fn on_body(
+        &mut self,
+        body: &[u8],
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
         let _ = (body, exchange, cx);
         Verdict::Continue
     }
 
     /// Response headers are about to go to the client, the gateway's own replies included.
-    fn on_response(&mut self, view: &mut ResponseView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) {
+    fn on_response(
+        &mut self,
+        view: &mut ResponseView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) {
         let _ = (view, exchange, cx);
     }
 
     /// The exchange is over.
-    fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Self::Exchange, cx: &mut StreamContext<'_>) {
+    fn on_end(
+        &mut self,
+        view: &EndView<'_>,
+        exchange: &mut Self::Exchange,
+        cx: &mut StreamContext<'_>,
+    ) {
         let _ = (view, exchange, cx);
     }
 
@@ -147,8 +174,24 @@ pub struct Setup<'a> {
 
 impl<'a> Setup<'a> {
     /// For the edge, tests and composition.
-    pub fn new(common: &'a Common, metrics: &'a mut Registry, ports: &'a mut dyn Ports, instance: &'a str, digest: &'a str, now: Time) -> Self {
-        Self { common, metrics, instance, digest, now, warnings: Vec::new(), tick: None, ports }
+    pub fn new(
+        common: &'a Common,
+        metrics: &'a mut Registry,
+        ports: &'a mut dyn Ports,
+        instance: &'a str,
+        digest: &'a str,
+        now: Time,
+    ) -> Self {
+        Self {
+            common,
+            metrics,
+            instance,
+            digest,
+            now,
+            warnings: Vec::new(),
+            tick: None,
+            ports,
+        }
     }
 
     /// Mode of this plugin.
@@ -173,7 +216,16 @@ impl<'a> Setup<'a> {
 
     /// A setup for a part of a composition, with its own common keys.
     pub fn part<'b>(&'b mut self, common: &'b Common) -> Setup<'b> {
-        Setup { common, metrics: &mut *self.metrics, instance: self.instance, digest: self.digest, now: self.now, warnings: Vec::new(), tick: None, ports: &mut *self.ports }
+        Setup {
+            common,
+            metrics: &mut *self.metrics,
+            instance: self.instance,
+            digest: self.digest,
+            now: self.now,
+            warnings: Vec::new(),
+            tick: None,
+            ports: &mut *self.ports,
+        }
     }
 }
 

@@ -26,13 +26,22 @@ pub struct Reply {
 impl Reply {
     /// A reply without body. `details` appears in Envoy's access log.
     pub fn new(status: u16, details: &'static str) -> Self {
-        Self { status, headers: Vec::new(), body: Vec::new(), details, grpc_status: None, refused: 0 }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: Vec::new(),
+            details,
+            grpc_status: None,
+            refused: 0,
+        }
     }
 
     /// Adds a header. A value with CR, LF or NUL is left out and counted: Envoy would write it to the wire as it is.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         match InvalidHeader::check(name, value.as_ref()) {
-            Ok(()) => self.headers.push((name.to_owned(), value.as_ref().to_vec())),
+            Ok(()) => self
+                .headers
+                .push((name.to_owned(), value.as_ref().to_vec())),
             Err(_) => self.refused += 1,
         }
         self
@@ -53,6 +62,9 @@ impl Reply {
 
     /// First value of a header of the reply, for tests and for policies that look at a reply.
     pub fn first(&self, name: &str) -> Option<&[u8]> {
-        self.headers.iter().find(|(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_slice())
+        self.headers
+            .iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_slice())
     }
 }

@@ -83,10 +83,12 @@ impl HostRule {
     /// Whether a host (without port, any case) matches.
     pub fn is_match(&self, host: &[u8]) -> bool {
         match self.0.strip_prefix('*') {
-            Some(suffix) if suffix.is_empty() => true,
+            Some("") => true,
             Some(suffix) => host
                 .split_at_checked(host.len().wrapping_sub(suffix.len()))
-                .is_some_and(|(label, end)| !label.is_empty() && end.eq_ignore_ascii_case(suffix.as_bytes())),
+                .is_some_and(|(label, end)| {
+                    !label.is_empty() && end.eq_ignore_ascii_case(suffix.as_bytes())
+                }),
             None => host.eq_ignore_ascii_case(self.0.as_bytes()),
         }
     }
@@ -103,16 +105,26 @@ impl TryFrom<String> for HostRule {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let name = text.strip_prefix("*.").unwrap_or(&text);
         let valid = text == "*" || (!name.is_empty() && !name.contains(['*', '/', ' ']));
-        if valid { Ok(Self(text.to_ascii_lowercase())) } else { Err("expected a host such as \"example.org\" or \"*.example.org\"") }
+        if valid {
+            Ok(Self(text.to_ascii_lowercase()))
+        } else {
+            Err("expected a host such as \"example.org\" or \"*.example.org\"")
+        }
     }
 }
 
 /// A host without its port; brackets of an IPv6 address stay.
 pub fn without_port(authority: &[u8]) -> &[u8] {
-    let Some(colon) = authority.iter().rposition(|byte| *byte == b':') else { return authority };
+    let Some(colon) = authority.iter().rposition(|byte| *byte == b':') else {
+        return authority;
+    };
     let (host, port) = authority.split_at(colon);
-    let is_port = port.iter().skip(1).all(u8::is_ascii_digit) && !(host.contains(&b':') && !host.ends_with(b"]"));
-    if is_port { host } else { authority }
+    let is_bare_ipv6 = host.contains(&b':') && !host.ends_with(b"]");
+    if is_bare_ipv6 || !port.iter().skip(1).all(u8::is_ascii_digit) {
+        authority
+    } else {
+        host
+    }
 }
 
 impl Scope {
@@ -124,23 +136,29 @@ impl Scope {
     /// Whether a request is inside.
     pub fn contains(&self, view: &RequestView<'_>) -> bool {
         self.is_everything()
-            || (self.contains_port(view.integer_if(!self.ports.is_empty(), Attribute::DestinationPort)) && self.contains_headers(view.headers()))
+            || (self
+                .contains_port(view.integer_if(!self.ports.is_empty(), Attribute::DestinationPort))
+                && self.contains_headers(view.headers()))
     }
 
     /// Whether an exchange is inside of which the filters never saw a request.
     pub fn contains_end(&self, view: &EndView<'_>) -> bool {
         self.is_everything()
-            || (self.contains_port(view.integer_if(!self.ports.is_empty(), Attribute::DestinationPort)) && self.contains_headers(view.request()))
+            || (self
+                .contains_port(view.integer_if(!self.ports.is_empty(), Attribute::DestinationPort))
+                && self.contains_headers(view.request()))
     }
 
     fn contains_port(&self, port: Option<u64>) -> bool {
-        self.ports.is_empty() || port.is_some_and(|port| self.ports.iter().any(|own| u64::from(*own) == port))
+        self.ports.is_empty()
+            || port.is_some_and(|port| self.ports.iter().any(|own| u64::from(*own) == port))
     }
 
     fn contains_headers(&self, headers: &Headers) -> bool {
         let host = without_port(headers.authority());
         let path = RequestPath::read(headers.path());
-        let included = self.paths.include.is_empty() || self.paths.include.iter().any(|rule| rule.protects(path));
+        let included = self.paths.include.is_empty()
+            || self.paths.include.iter().any(|rule| rule.protects(path));
         (self.hosts.is_empty() || self.hosts.iter().any(|rule| rule.is_match(host)))
             && included
             && !self.paths.exclude.iter().any(|rule| rule.exempts(path))
@@ -164,25 +182,56 @@ mod tests {
             ("*.example.org", "notexample.org", false),
             ("*", "anything", true),
         ] {
-            assert_eq!(HostRule::try_from(rule.to_owned()).unwrap().is_match(host.as_bytes()), expected, "{rule} {host}");
+            assert_eq!(
+                HostRule::try_from(rule.to_owned())
+                    .unwrap()
+                    .is_match(host.as_bytes()),
+                expected,
+                "{rule} {host}"
+            );
         }
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn a_port_is_cut_off_but_no_address() {
-        for (authority, host) in [("a:80", "a"), ("a", "a"), ("[::1]:80", "[::1]"), ("[::1]", "[::1]"), ("::1", "::1"), ("a:", "a"), ("a:x", "a:x")] {
-            assert_eq!(without_port(authority.as_bytes()), host.as_bytes(), "{authority}");
+        for (authority, host) in [
+            ("a:80", "a"),
+            ("a", "a"),
+            ("[::1]:80", "[::1]"),
+            ("[::1]", "[::1]"),
+            ("::1", "::1"),
+            ("a:", "a"),
+            ("a:x", "a:x"),
+        ] {
+            assert_eq!(
+                without_port(authority.as_bytes()),
+                host.as_bytes(),
+                "{authority}"
+            );
         }
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn an_odd_path_is_inside_every_include_and_no_exclude() {
         let scope = Scope {
-            paths: PathScope { include: vec![PathRule::parse("/api/").unwrap()], exclude: vec![PathRule::parse("/api/x").unwrap()] },
+            paths: PathScope {
+                include: vec![PathRule::parse("/api/").unwrap()],
+                exclude: vec![PathRule::parse("/api/x").unwrap()],
+            },
             ..Scope::default()
         };
-        for (path, expected) in [("/api/y", true), ("/api/x", false), ("/api/x?q", false), ("/other", false), ("/a/../api/x", true)] {
-            assert_eq!(scope.contains_headers(&Headers::from_pairs([(":path", path)])), expected, "{path}");
+        for (path, expected) in [
+            ("/api/y", true),
+            ("/api/x", false),
+            ("/api/x?q", false),
+            ("/other", false),
+            ("/a/../api/x", true),
+        ] {
+            assert_eq!(
+                scope.contains_headers(&Headers::from_pairs([(":path", path)])),
+                expected,
+                "{path}"
+            );
         }
     }
 }

@@ -75,14 +75,23 @@ mod tests {
     #[wasm_bindgen_test(unsupported = test)]
     fn a_secret_is_never_printed() {
         let secret = Secret::new("hunter2");
-        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "[redacted] [redacted] Some([redacted])");
+        assert_eq!(
+            format!("{secret} {secret:?} {:?}", Some(&secret)),
+            "[redacted] [redacted] Some([redacted])"
+        );
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn only_the_same_bytes_match() {
         let secret = Secret::new("0123456789abcdef");
         assert!(secret.matches(b"0123456789abcdef"));
-        for offered in [&b""[..], b"0", b"0123456789abcdeF", b"0123456789abcdef0123456789abcdef", b"0123456789abcde"] {
+        for offered in [
+            &b""[..],
+            b"0",
+            b"0123456789abcdeF",
+            b"0123456789abcdef0123456789abcdef",
+            b"0123456789abcde",
+        ] {
             assert!(!secret.matches(offered), "{offered:?}");
         }
         assert!(!Secret::default().matches(b"x"));

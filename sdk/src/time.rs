@@ -55,23 +55,40 @@ impl Timestamp {
 
     /// This time plus `duration`, saturating at the end of the range (year 2554).
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 
     /// Parses RFC 3339 section 5.6 `date-time`, with any offset. Returns `None` for anything else, for dates before 1970
     /// and for dates that do not exist. A leap second (`:60`) is read as the second before it.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let mut reader = Reader { rest: text.as_bytes() };
-        let (year, month, day) = (reader.number(4)?, reader.after(b'-')?.number(2)?, reader.after(b'-')?.number(2)?);
+        let mut reader = Reader {
+            rest: text.as_bytes(),
+        };
+        let (year, month, day) = (
+            reader.number(4)?,
+            reader.after(b'-')?.number(2)?,
+            reader.after(b'-')?.number(2)?,
+        );
         let separator = reader.byte()?;
         if !matches!(separator, b'T' | b't' | b' ') {
             return None;
         }
-        let (hour, minute, second) =
-            (reader.number(2)?, reader.after(b':')?.number(2)?, reader.after(b':')?.number(2)?);
+        let (hour, minute, second) = (
+            reader.number(2)?,
+            reader.after(b':')?.number(2)?,
+            reader.after(b':')?.number(2)?,
+        );
         let nanos = reader.fraction()?;
         let offset = reader.offset()?;
-        if !reader.rest.is_empty() || hour > 23 || minute > 59 || second > 60 || !date_exists(year, month, day) {
+        if !reader.rest.is_empty()
+            || hour > 23
+            || minute > 59
+            || second > 60
+            || !date_exists(year, month, day)
+        {
             return None;
         }
         let days = days_from_civil(i64::from(year), i64::from(month), i64::from(day));
@@ -81,7 +98,9 @@ impl Timestamp {
             + i64::from(second.min(59))
             - offset;
         let seconds = u64::try_from(seconds).ok()?;
-        Some(Self(seconds.checked_mul(NANOS)?.checked_add(u64::from(nanos))?))
+        Some(Self(
+            seconds.checked_mul(NANOS)?.checked_add(u64::from(nanos))?,
+        ))
     }
 }
 
@@ -93,7 +112,10 @@ impl fmt::Display for Timestamp {
         let rest = seconds % DAY_SECONDS;
         let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
         let millis = self.millis() % 1000;
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        )
     }
 }
 
@@ -144,7 +166,8 @@ impl Reader<'_> {
             _ => return None,
         };
         let (hours, minutes) = (self.number(2)?, self.after(b':')?.number(2)?);
-        (hours < 24 && minutes < 60).then_some(sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
+        (hours < 24 && minutes < 60)
+            .then_some(sign * (i64::from(hours) * 3600 + i64::from(minutes) * 60))
     }
 }
 
@@ -172,11 +195,20 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day_of_year - (153 * shifted + 2) / 5 + 1)
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
+    (
+        year_of_era + era * 400 + i64::from(month <= 2),
+        month,
+        day_of_year - (153 * shifted + 2) / 5 + 1,
+    )
 }
 
 #[cfg(test)]
@@ -212,9 +244,19 @@ mod tests {
     #[wasm_bindgen_test(unsupported = test)]
     fn what_is_no_date_time_is_refused() {
         for text in [
-            "", "2026", "2026-11-22", "2026-11-22T12:00:00", "2026-02-30T12:00:00Z", "2026-13-01T00:00:00Z",
-            "2026-11-22T24:00:00Z", "2026-11-22T12:00:00.Z", "2026-11-22T12:00:00Zx", "1969-12-31T23:59:59Z",
-            "2026-11-22T12:00:00+1:00", "+026-11-22T12:00:00Z", "2026-11-22T12:00:00\u{661}",
+            "",
+            "2026",
+            "2026-11-22",
+            "2026-11-22T12:00:00",
+            "2026-02-30T12:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-11-22T24:00:00Z",
+            "2026-11-22T12:00:00.Z",
+            "2026-11-22T12:00:00Zx",
+            "1969-12-31T23:59:59Z",
+            "2026-11-22T12:00:00+1:00",
+            "+026-11-22T12:00:00Z",
+            "2026-11-22T12:00:00\u{661}",
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), None, "{text}");
         }

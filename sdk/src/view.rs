@@ -33,13 +33,16 @@ pub trait Source {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 }
 
+/// An attribute that was asked for, and what the host answered.
+type KnownAttribute = (Attribute, Option<Rc<[u8]>>);
+
 /// What is kept of an exchange between its phases, for all policies of a module together.
 #[derive(Debug, Default)]
 pub struct Kept {
     request: OnceCell<Headers>,
     response: OnceCell<Headers>,
     trailers: OnceCell<Headers>,
-    attributes: RefCell<Vec<(Attribute, Option<Rc<[u8]>>)>>,
+    attributes: RefCell<Vec<KnownAttribute>>,
     /// When the request began; absent where it never reached the filters.
     pub started: Option<Time>,
     /// Status of the response headers that passed, where a policy read them.
@@ -49,7 +52,9 @@ pub struct Kept {
 impl Kept {
     /// Drops what the next phase must read anew.
     pub fn enter(&mut self, phase: Phase) {
-        self.attributes.borrow_mut().retain(|(attribute, _)| is_constant(*attribute));
+        self.attributes
+            .borrow_mut()
+            .retain(|(attribute, _)| is_constant(*attribute));
         match phase {
             Phase::Request => {}
             Phase::Response => drop(self.request.take()),
@@ -70,15 +75,27 @@ impl Kept {
         self.response.get_mut()
     }
 
-    fn attribute(&self, source: &dyn Source, phase: Phase, attribute: Attribute) -> Option<Rc<[u8]>> {
+    fn attribute(
+        &self,
+        source: &dyn Source,
+        phase: Phase,
+        attribute: Attribute,
+    ) -> Option<Rc<[u8]>> {
         if !attribute.is_available(phase) {
             return None;
         }
-        if let Some((_, value)) = self.attributes.borrow().iter().find(|(known, _)| *known == attribute) {
+        if let Some((_, value)) = self
+            .attributes
+            .borrow()
+            .iter()
+            .find(|(known, _)| *known == attribute)
+        {
             return value.clone();
         }
         let value: Option<Rc<[u8]>> = source.property(attribute.path()).map(Rc::from);
-        self.attributes.borrow_mut().push((attribute, value.clone()));
+        self.attributes
+            .borrow_mut()
+            .push((attribute, value.clone()));
         value
     }
 }
@@ -110,7 +127,10 @@ macro_rules! attribute_readers {
         /// An attribute as text, where it is UTF-8 and not empty.
         pub fn text(&self, attribute: Attribute) -> Option<String> {
             let value = self.attribute(attribute)?;
-            std::str::from_utf8(&value).ok().filter(|text| !text.is_empty()).map(str::to_owned)
+            std::str::from_utf8(&value)
+                .ok()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
         }
 
         /// A numeric attribute (64 bits little-endian).
@@ -126,7 +146,8 @@ macro_rules! attribute_readers {
 
         /// A boolean attribute (one byte).
         pub fn flag(&self, attribute: Attribute) -> bool {
-            self.attribute(attribute).is_some_and(|value| value.first().is_some_and(|byte| *byte != 0))
+            self.attribute(attribute)
+                .is_some_and(|value| value.first().is_some_and(|byte| *byte != 0))
         }
 
         /// Any property by its path, not cached: dynamic metadata, filter state.
@@ -147,14 +168,20 @@ pub struct RequestView<'a> {
 impl<'a> RequestView<'a> {
     /// A view over a source.
     pub fn new(source: &'a dyn Source, kept: &'a mut Kept, end_of_stream: bool) -> Self {
-        Self { source, kept, end_of_stream }
+        Self {
+            source,
+            kept,
+            end_of_stream,
+        }
     }
 
     attribute_readers!(Phase::Request);
 
     /// All request headers, with the edits so far.
     pub fn headers(&self) -> &Headers {
-        self.kept.request.get_or_init(|| self.source.headers(HeaderMap::Request))
+        self.kept
+            .request
+            .get_or_init(|| self.source.headers(HeaderMap::Request))
     }
 
     /// Replaces all values of a request header by one. Any write makes Envoy choose the route anew.
@@ -172,7 +199,11 @@ impl<'a> RequestView<'a> {
 
     /// Edits the request headers.
     pub fn edit<R>(&mut self, change: impl FnOnce(&mut Headers) -> R) -> R {
-        edit(&mut self.kept.request, || self.source.headers(HeaderMap::Request), change)
+        edit(
+            &mut self.kept.request,
+            || self.source.headers(HeaderMap::Request),
+            change,
+        )
     }
 }
 
@@ -187,19 +218,29 @@ pub struct ResponseView<'a> {
 impl<'a> ResponseView<'a> {
     /// A view over a source.
     pub fn new(source: &'a dyn Source, kept: &'a mut Kept, end_of_stream: bool) -> Self {
-        Self { source, kept, end_of_stream }
+        Self {
+            source,
+            kept,
+            end_of_stream,
+        }
     }
 
     attribute_readers!(Phase::Response);
 
     /// All response headers, with the edits so far.
     pub fn headers(&self) -> &Headers {
-        self.kept.response.get_or_init(|| self.source.headers(HeaderMap::Response))
+        self.kept
+            .response
+            .get_or_init(|| self.source.headers(HeaderMap::Response))
     }
 
     /// Edits the response headers.
     pub fn edit<R>(&mut self, change: impl FnOnce(&mut Headers) -> R) -> R {
-        edit(&mut self.kept.response, || self.source.headers(HeaderMap::Response), change)
+        edit(
+            &mut self.kept.response,
+            || self.source.headers(HeaderMap::Response),
+            change,
+        )
     }
 
     /// Replaces all values of a response header by one.
@@ -227,51 +268,75 @@ impl<'a> ResponseView<'a> {
 pub struct EndView<'a> {
     source: &'a dyn Source,
     kept: &'a Kept,
+    started: Option<Time>,
     now: Time,
 }
 
 impl<'a> EndView<'a> {
     /// A view over a source.
     pub fn new(source: &'a dyn Source, kept: &'a Kept, now: Time) -> Self {
-        Self { source, kept, now }
+        Self {
+            source,
+            kept,
+            started: kept.started,
+            now,
+        }
+    }
+
+    /// The same end for a part of a composition that never saw the request, because one before it replied.
+    pub fn unseen(&self) -> Self {
+        Self {
+            started: None,
+            ..*self
+        }
     }
 
     attribute_readers!(Phase::End);
 
     /// Request headers as they went upstream, later filters' changes included. Prefer what you kept at the request.
     pub fn request(&self) -> &Headers {
-        self.kept.request.get_or_init(|| self.source.headers(HeaderMap::Request))
+        self.kept
+            .request
+            .get_or_init(|| self.source.headers(HeaderMap::Request))
     }
 
     /// Response headers as they were sent, empty where there was no response.
     pub fn response(&self) -> &Headers {
-        self.kept.response.get_or_init(|| self.source.headers(HeaderMap::Response))
+        self.kept
+            .response
+            .get_or_init(|| self.source.headers(HeaderMap::Response))
     }
 
     /// Response trailers; gRPC has its status there.
     pub fn trailers(&self) -> &Headers {
-        self.kept.trailers.get_or_init(|| self.source.headers(HeaderMap::ResponseTrailers))
+        self.kept
+            .trailers
+            .get_or_init(|| self.source.headers(HeaderMap::ResponseTrailers))
     }
 
     /// Status that was sent; `None` where the client left before there was one. Taken from the response headers that a
     /// policy read, else from the host.
     pub fn status(&self) -> Option<u16> {
-        self.kept.status.or_else(|| self.integer(Attribute::ResponseCode).and_then(|code| u16::try_from(code).ok()).filter(|code| *code > 0))
+        self.kept.status.or_else(|| {
+            self.integer(Attribute::ResponseCode)
+                .and_then(|code| u16::try_from(code).ok())
+                .filter(|code| *code > 0)
+        })
     }
 
-    /// Whether the request reached the filters.
+    /// Whether the request reached this policy: not after a codec error, nor after a reply by a filter before it.
     pub fn reached(&self) -> bool {
-        self.kept.started.is_some()
+        self.started.is_some()
     }
 
     /// When the request began, on both clocks; `None` where it never reached the filters.
     pub fn started(&self) -> Option<Time> {
-        self.kept.started
+        self.started
     }
 
     /// From the request headers to the end, by the clock; where the request never reached the filters, as the host says.
     pub fn duration(&self) -> Duration {
-        match self.kept.started {
+        match self.started {
             Some(started) => self.now.mono.saturating_sub(started.mono),
             None => Duration::from_nanos(self.integer(Attribute::RequestDuration).unwrap_or(0)),
         }
@@ -284,7 +349,11 @@ impl<'a> EndView<'a> {
 }
 
 /// Takes the snapshot out, changes it and puts it back: a lazily filled cell gives no mutable reference.
-fn edit<R>(cell: &mut OnceCell<Headers>, load: impl FnOnce() -> Headers, change: impl FnOnce(&mut Headers) -> R) -> R {
+fn edit<R>(
+    cell: &mut OnceCell<Headers>,
+    load: impl FnOnce() -> Headers,
+    change: impl FnOnce(&mut Headers) -> R,
+) -> R {
     let mut headers = cell.take().unwrap_or_else(load);
     let result = change(&mut headers);
     let _ = cell.set(headers);

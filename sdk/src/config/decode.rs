@@ -14,7 +14,10 @@ const ROUNDS: usize = 64;
 /// Decodes a tree. With mistakes, the value is what the rest of the tree gives, for further checks; it may be missing.
 pub fn decode<T: DeserializeOwned>(tree: &Value) -> (Option<T>, ConfigErrors) {
     let mut errors = ConfigErrors::default();
-    let mut pruned = Pruned { tree: tree.clone(), removed: Vec::new() };
+    let mut pruned = Pruned {
+        tree: tree.clone(),
+        removed: Vec::new(),
+    };
     for _ in 0..ROUNDS {
         let refused = match serde_path_to_error::deserialize::<_, T>(&pruned.tree) {
             Ok(value) => return (Some(value), errors),
@@ -71,19 +74,30 @@ impl Mistake {
     /// Reads serde's message. Of the bad value, which may be secret, nothing is kept: only what was expected.
     fn read(message: &str) -> Self {
         if message.starts_with("unknown field `") {
-            return Self::Unknown(format!("unknown field, expected {}", names(message).unwrap_or("no fields").replace('`', "")));
+            return Self::Unknown(format!(
+                "unknown field, expected {}",
+                names(message).unwrap_or("no fields").replace('`', "")
+            ));
         }
-        if let Some(name) = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        if let Some(name) = message
+            .strip_prefix("missing field `")
+            .and_then(|rest| rest.strip_suffix('`'))
+        {
             return Self::Missing(name.to_owned());
         }
-        let expected = message.rfind("expected ").and_then(|at| message.get(at..)).unwrap_or("expected another value");
+        let expected = message
+            .rfind("expected ")
+            .and_then(|at| message.get(at..))
+            .unwrap_or("expected another value");
         Self::Value(expected.replace('`', ""))
     }
 }
 
 /// The list of names at the end of serde's message on an unknown field.
 fn names(message: &str) -> Option<&str> {
-    message.rfind(", expected ").and_then(|at| message.get(at + 11..))
+    message
+        .rfind(", expected ")
+        .and_then(|at| message.get(at + 11..))
 }
 
 /// A tree with parts taken out, which remembers the places that list items had.
@@ -94,11 +108,16 @@ struct Pruned {
 
 impl Pruned {
     fn remove(&mut self, path: &[Step]) -> bool {
-        let Some((last, parents)) = path.split_last() else { return false };
-        let Some(parent) = parents.iter().try_fold(&mut self.tree, |value, step| match step {
-            Step::Key(key) => value.get_mut(key),
-            Step::Index(index) => value.get_mut(index),
-        }) else {
+        let Some((last, parents)) = path.split_last() else {
+            return false;
+        };
+        let Some(parent) = parents
+            .iter()
+            .try_fold(&mut self.tree, |value, step| match step {
+                Step::Key(key) => value.get_mut(key),
+                Step::Index(index) => value.get_mut(index),
+            })
+        else {
             return false;
         };
         match (last, parent) {

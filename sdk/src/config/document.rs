@@ -16,14 +16,20 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Value, ConfigErrors> {
         return Ok(Value::Object(Map::new()));
     }
     if bytes.len() > LIMIT {
-        return Err(ConfigErrors::one("", format!("config of {} bytes: expected at most {LIMIT}", bytes.len())));
+        return Err(ConfigErrors::one(
+            "",
+            format!("config of {} bytes: expected at most {LIMIT}", bytes.len()),
+        ));
     }
     match serde_json::from_slice::<Strict>(bytes) {
         Ok(Strict(Value::Null)) => Ok(Value::Object(Map::new())),
         Ok(Strict(value @ Value::Object(_))) => Ok(value),
         Ok(Strict(_)) => Err(ConfigErrors::one("", "expected a JSON object")),
         // Of the message only what serde_json or this file wrote: positions, and the name of a duplicate key.
-        Err(error) => Err(ConfigErrors::one("", format!("expected valid JSON: {error}"))),
+        Err(error) => Err(ConfigErrors::one(
+            "",
+            format!("expected valid JSON: {error}"),
+        )),
     }
 }
 

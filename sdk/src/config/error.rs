@@ -36,12 +36,22 @@ impl ConfigErrors {
 
     /// Notes a mistake. `expected` says what was expected, with a verb: `expected at least 1`.
     pub fn push(&mut self, path: impl Into<String>, expected: impl Into<String>) {
-        self.0.push(ConfigError { path: path.into(), found: None, expected: expected.into(), hidden: false });
+        self.0.push(ConfigError {
+            path: path.into(),
+            found: None,
+            expected: expected.into(),
+            hidden: false,
+        });
     }
 
     /// Notes a mistake whose value is never shown: a secret, or a misspelt key that may hold one.
     pub fn push_hidden(&mut self, path: impl Into<String>, expected: impl Into<String>) {
-        self.0.push(ConfigError { path: path.into(), found: None, expected: expected.into(), hidden: true });
+        self.0.push(ConfigError {
+            path: path.into(),
+            found: None,
+            expected: expected.into(),
+            hidden: true,
+        });
     }
 
     /// Notes a mistake unless `valid`.
@@ -61,7 +71,11 @@ impl ConfigErrors {
     /// # Errors
     /// All mistakes, where there are some.
     pub fn into_result<T>(self, value: T) -> Result<T, Self> {
-        if self.is_empty() { Ok(value) } else { Err(self) }
+        if self.is_empty() {
+            Ok(value)
+        } else {
+            Err(self)
+        }
     }
 
     /// Takes over all mistakes of another part.
@@ -72,9 +86,15 @@ impl ConfigErrors {
     /// Takes over mistakes of a later check, except those that only follow from one already known.
     pub fn extend_unknown(&mut self, other: Self) {
         let follows = |error: &ConfigError| {
-            self.0.iter().any(|known| known.path.starts_with(&error.path) || error.path.starts_with(&known.path))
+            self.0.iter().any(|known| {
+                known.path.starts_with(&error.path) || error.path.starts_with(&known.path)
+            })
         };
-        let fresh: Vec<_> = other.0.into_iter().filter(|error| !follows(error)).collect();
+        let fresh: Vec<_> = other
+            .0
+            .into_iter()
+            .filter(|error| !follows(error))
+            .collect();
         self.0.extend(fresh);
     }
 
@@ -92,9 +112,15 @@ impl ConfigErrors {
     pub fn resolve(mut self, parsed: &Parsed) -> Self {
         for error in &mut self.0 {
             if error.found.is_none() && !error.hidden {
-                error.found = lookup(parsed.written(), &error.path).and_then(|value| shown(&error.path, value));
+                error.found = lookup(parsed.written(), &error.path)
+                    .and_then(|value| shown(&error.path, value));
             }
-            let separator = if parsed.at().is_empty() || error.path.is_empty() || error.path.starts_with('[') { "" } else { "." };
+            let separator =
+                if parsed.at().is_empty() || error.path.is_empty() || error.path.starts_with('[') {
+                    ""
+                } else {
+                    "."
+                };
             error.path = format!("{}{separator}{}", parsed.at(), error.path);
         }
         self
@@ -110,12 +136,29 @@ fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return lookup(value.get(index.parse::<usize>().ok()?)?, rest);
     }
-    let mut fitting: Vec<_> = value.as_object()?.iter().filter_map(|(key, value)| Some((path.strip_prefix(key.as_str())?, value))).collect();
+    let mut fitting: Vec<_> = value
+        .as_object()?
+        .iter()
+        .filter_map(|(key, value)| Some((path.strip_prefix(key.as_str())?, value)))
+        .collect();
     fitting.sort_by_key(|(rest, _)| rest.len());
-    fitting.into_iter().filter(|(rest, _)| rest.is_empty() || rest.starts_with(['.', '['])).find_map(|(rest, value)| lookup(value, rest))
+    fitting
+        .into_iter()
+        .filter(|(rest, _)| rest.is_empty() || rest.starts_with(['.', '[']))
+        .find_map(|(rest, value)| lookup(value, rest))
 }
 
-const SECRETIVE: [&str; 9] = ["secret", "token", "key", "password", "dsn", "auth", "cookie", "url", "credential"];
+const SECRETIVE: [&str; 9] = [
+    "secret",
+    "token",
+    "key",
+    "password",
+    "dsn",
+    "auth",
+    "cookie",
+    "url",
+    "credential",
+];
 const SHOWN_LIMIT: usize = 64;
 
 fn shown(path: &str, value: &Value) -> Option<String> {
@@ -124,7 +167,11 @@ fn shown(path: &str, value: &Value) -> Option<String> {
         Value::Object(_) => "an object".to_owned(),
         Value::Array(_) => "a list".to_owned(),
         // The reference itself is no secret, only what it stands for.
-        Value::String(text) if text.starts_with("${") && text.ends_with('}') && !text.contains(":-") => format!("{text:?}"),
+        Value::String(text)
+            if text.starts_with("${") && text.ends_with('}') && !text.contains(":-") =>
+        {
+            format!("{text:?}")
+        }
         _ if SECRETIVE.iter().any(|word| name.contains(word)) => "[redacted]".to_owned(),
         Value::String(text) => format!("{text:?}"),
         other => other.to_string(),

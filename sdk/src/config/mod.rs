@@ -10,8 +10,8 @@
 mod decode;
 mod document;
 mod error;
-mod period;
 mod percent;
+mod period;
 mod substitute;
 
 use serde::de::DeserializeOwned;
@@ -44,21 +44,45 @@ impl Parsed {
         let written = document::parse(bytes)?;
         let mut errors = ConfigErrors::default();
         let resolved = substitute::resolve(&written, environment, &mut errors);
-        let parsed = Self { written, resolved, at: String::new() };
-        if errors.is_empty() { Ok(parsed) } else { Err(errors.resolve(&parsed)) }
+        let parsed = Self {
+            written,
+            resolved,
+            at: String::new(),
+        };
+        if errors.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(errors.resolve(&parsed))
+        }
     }
 
     /// A part of a composed configuration; `None` where it is absent (or null).
     pub fn section(&self, name: &str) -> Option<Self> {
-        let resolved = self.resolved.get(name).filter(|value| !value.is_null())?.clone();
+        let resolved = self
+            .resolved
+            .get(name)
+            .filter(|value| !value.is_null())?
+            .clone();
         let written = self.written.get(name).cloned().unwrap_or_default();
-        let at = if self.at.is_empty() { name.to_owned() } else { format!("{}.{name}", self.at) };
-        Some(Self { written, resolved, at })
+        let at = if self.at.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.at)
+        };
+        Some(Self {
+            written,
+            resolved,
+            at,
+        })
     }
 
     /// Names of the keys of the object, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.resolved.as_object().into_iter().flat_map(Map::keys).map(String::as_str)
+        self.resolved
+            .as_object()
+            .into_iter()
+            .flat_map(Map::keys)
+            .map(String::as_str)
     }
 
     /// Path of this part in the whole configuration, empty for the whole.
@@ -81,9 +105,16 @@ impl Parsed {
     }
 
     fn pick(&self, common: bool) -> Value {
-        let Some(object) = self.resolved.as_object() else { return self.resolved.clone() };
+        let Some(object) = self.resolved.as_object() else {
+            return self.resolved.clone();
+        };
         let is_common = |key: &str| matches!(key, "scope" | "mode" | "trust_envoy_xff");
-        object.iter().filter(|(key, _)| is_common(key) == common).map(|(key, value)| (key.clone(), value.clone())).collect::<Map<_, _>>().into()
+        object
+            .iter()
+            .filter(|(key, _)| is_common(key) == common)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect::<Map<_, _>>()
+            .into()
     }
 }
 

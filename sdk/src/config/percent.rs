@@ -18,7 +18,11 @@ impl Percent {
 
     /// From whole percents; above 100 counts as 100.
     pub const fn whole(percent: u32) -> Self {
-        Self(if percent > 100 { 1_000_000 } else { percent * 10_000 })
+        Self(if percent > 100 {
+            1_000_000
+        } else {
+            percent * 10_000
+        })
     }
 
     /// Parts of a million.

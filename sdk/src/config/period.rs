@@ -10,8 +10,14 @@ use serde::{Deserialize, Deserializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Period(pub Duration);
 
-const UNITS: [(&str, u64); 6] =
-    [("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000), ("d", 86_400_000_000_000)];
+const UNITS: [(&str, u64); 6] = [
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("d", 86_400_000_000_000),
+];
 const DECIMALS: usize = 9;
 
 impl Period {
@@ -32,13 +38,20 @@ impl Period {
         while !rest.is_empty() {
             let (whole, after) = digits(rest);
             let (fraction, after) = after.strip_prefix('.').map_or(("", after), digits);
-            let unit_end = after.find(|letter: char| !letter.is_ascii_lowercase()).unwrap_or(after.len());
+            let unit_end = after
+                .find(|letter: char| !letter.is_ascii_lowercase())
+                .unwrap_or(after.len());
             let (unit, after_unit) = after.split_at_checked(unit_end)?;
             let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
-            if whole.is_empty() || fraction.len() > DECIMALS || (fraction.is_empty() && after.len() < rest.len() - whole.len()) {
+            if whole.is_empty()
+                || fraction.len() > DECIMALS
+                || (fraction.is_empty() && after.len() < rest.len() - whole.len())
+            {
                 return None;
             }
-            total = total.checked_add(whole.parse::<u64>().ok()?.checked_mul(*nanos)?)?.checked_add(part(fraction, *nanos)?)?;
+            total = total
+                .checked_add(whole.parse::<u64>().ok()?.checked_mul(*nanos)?)?
+                .checked_add(part(fraction, *nanos)?)?;
             rest = after_unit;
         }
         (!text.is_empty()).then_some(Self(Duration::from_nanos(total)))
@@ -46,7 +59,9 @@ impl Period {
 }
 
 fn digits(text: &str) -> (&str, &str) {
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, ""))
 }
 
@@ -69,15 +84,21 @@ impl From<Period> for Duration {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
-        let (name, unit) = UNITS.iter().rev().find(|(_, unit)| nanos > 0 && nanos.is_multiple_of(u128::from(*unit))).unwrap_or(&("s", 1_000_000_000));
+        let (name, unit) = UNITS
+            .iter()
+            .rev()
+            .find(|(_, unit)| nanos > 0 && nanos.is_multiple_of(u128::from(*unit)))
+            .unwrap_or(&("s", 1_000_000_000));
         write!(f, "{}{name}", nanos / u128::from(*unit))
     }
 }
 
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = || D::Error::custom("expected a duration such as \"250ms\", \"15m\" or \"1h30m\"");
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer).map_err(|_| expected())?;
+        let expected =
+            || D::Error::custom("expected a duration such as \"250ms\", \"15m\" or \"1h30m\"");
+        let text =
+            std::borrow::Cow::<'de, str>::deserialize(deserializer).map_err(|_| expected())?;
         Self::parse(&text).ok_or_else(expected)
     }
 }

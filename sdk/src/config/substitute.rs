@@ -10,7 +10,11 @@ use serde_json::{Map, Value};
 use super::{ConfigErrors, Environment};
 
 /// Resolves all strings of a tree.
-pub(super) fn resolve(value: &Value, environment: &Environment, errors: &mut ConfigErrors) -> Value {
+pub(super) fn resolve(
+    value: &Value,
+    environment: &Environment,
+    errors: &mut ConfigErrors,
+) -> Value {
     walk(value, "", environment, errors)
 }
 
@@ -24,13 +28,18 @@ fn walk(value: &Value, path: &str, environment: &Environment, errors: &mut Confi
             }
         },
         Value::Array(values) => {
-            let resolve = |(index, value)| walk(value, &format!("{path}[{index}]"), environment, errors);
+            let resolve =
+                |(index, value)| walk(value, &format!("{path}[{index}]"), environment, errors);
             Value::Array(values.iter().enumerate().map(resolve).collect())
         }
         Value::Object(object) => {
             let mut resolved = Map::new();
             for (key, value) in object {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let path = if path.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{path}.{key}")
+                };
                 resolved.insert(key.clone(), walk(value, &path, environment, errors));
             }
             Value::Object(resolved)
@@ -51,7 +60,9 @@ fn expand(text: &str, environment: &Environment) -> Result<String, String> {
         }
         result.push_str(before);
         let Some((inner, after)) = after.split_once('}') else {
-            return Err("expected a closing \"}\" after \"${\"; \"$${\" is a literal \"${\"".to_owned());
+            return Err(
+                "expected a closing \"}\" after \"${\"; \"$${\" is a literal \"${\"".to_owned(),
+            );
         };
         result.push_str(&variable(inner, environment)?);
         rest = after;
@@ -65,14 +76,23 @@ fn variable(inner: &str, environment: &Environment) -> Result<String, String> {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
     };
-    let first_is_letter = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    if !first_is_letter || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    let first_is_letter = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    if !first_is_letter
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
         return Err("expected a variable as \"${NAME}\" or \"${NAME:-default}\" with a name of letters, digits and \"_\"".to_owned());
     }
     match (environment.get(name), default) {
         (Some(value), None) => Ok(value.clone()),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value.clone()),
         (_, Some(default)) => Ok(default.to_owned()),
-        (None, None) => Err(format!("expected the variable {name} in the environment of the VM, where it is missing")),
+        (None, None) => Err(format!(
+            "expected the variable {name} in the environment of the VM, where it is missing"
+        )),
     }
 }

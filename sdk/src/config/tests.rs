@@ -25,9 +25,14 @@ struct Item {
 }
 
 fn environment() -> Environment {
-    [("NAME", "value"), ("TOKEN", "hunter2"), ("EMPTY", ""), ("EVIL", "\", \"service\": \"x")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
+    [
+        ("NAME", "value"),
+        ("TOKEN", "hunter2"),
+        ("EMPTY", ""),
+        ("EVIL", "\", \"service\": \"x"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
 }
 
 fn errors(text: &str) -> String {
@@ -73,8 +78,16 @@ fn variables_are_resolved_in_strings_only_and_inject_nothing() {
         ("$NAME $", "$NAME $"),
         ("${EVIL}", "\", \"service\": \"x"),
     ] {
-        let parsed = Parsed::read(json!({"service": written}).to_string().as_bytes(), &environment()).unwrap();
-        assert_eq!(parsed.own::<Raw>().0.unwrap().service, resolved, "{written}");
+        let parsed = Parsed::read(
+            json!({"service": written}).to_string().as_bytes(),
+            &environment(),
+        )
+        .unwrap();
+        assert_eq!(
+            parsed.own::<Raw>().0.unwrap().service,
+            resolved,
+            "{written}"
+        );
     }
 }
 
@@ -85,9 +98,15 @@ fn a_missing_variable_is_named_and_no_secret_is_shown() {
         "service: \"${NONE}\": expected the variable NONE in the environment of the VM, where it is missing; \
          token: \"${GONE}\": expected the variable GONE in the environment of the VM, where it is missing"
     );
-    assert_eq!(errors(r#"{"items": [{"name": "x", "interval": "${TOKEN}"}]}"#), "items[0].interval: \"${TOKEN}\": expected a duration such as \"250ms\", \"15m\" or \"1h30m\"");
+    assert_eq!(
+        errors(r#"{"items": [{"name": "x", "interval": "${TOKEN}"}]}"#),
+        "items[0].interval: \"${TOKEN}\": expected a duration such as \"250ms\", \"15m\" or \"1h30m\""
+    );
     for bad in ["${", "${}", "${1A}", "${a b}"] {
-        assert!(errors(&json!({"service": bad}).to_string()).contains("expected a"), "{bad}");
+        assert!(
+            errors(&json!({"service": bad}).to_string()).contains("expected a"),
+            "{bad}"
+        );
     }
 }
 
@@ -102,24 +121,58 @@ fn an_absent_config_is_an_empty_one_and_whole_doubles_are_integers() {
 #[wasm_bindgen_test(unsupported = test)]
 fn what_is_no_object_is_refused() {
     assert_eq!(errors("[]"), "expected a JSON object");
-    assert_eq!(errors(r#"{"a": 1, "a": 2}"#), "expected valid JSON: duplicate key \"a\" at line 1 column 16");
+    assert_eq!(
+        errors(r#"{"a": 1, "a": 2}"#),
+        "expected valid JSON: duplicate key \"a\" at line 1 column 16"
+    );
     assert!(errors("{").starts_with("expected valid JSON: EOF"));
     assert!(errors("\u{1}").starts_with("expected valid JSON: expected value"));
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn durations_and_shares_are_exact() {
-    for (text, nanos) in [("250ms", 250_000_000), ("2.5s", 2_500_000_000), ("1h30m", 5_400_000_000_000), ("30d", 2_592_000_000_000_000), ("0s", 0), ("7us", 7_000)] {
-        assert_eq!(Period::parse(text).map(|p| p.0.as_nanos()), Some(nanos), "{text}");
+    for (text, nanos) in [
+        ("250ms", 250_000_000),
+        ("2.5s", 2_500_000_000),
+        ("1h30m", 5_400_000_000_000),
+        ("30d", 2_592_000_000_000_000),
+        ("0s", 0),
+        ("7us", 7_000),
+    ] {
+        assert_eq!(
+            Period::parse(text).map(|p| p.0.as_nanos()),
+            Some(nanos),
+            "{text}"
+        );
     }
-    for text in ["", "5", "s", "-1s", "1.s", ".5s", "1 s", "1w", "1S", "99999999999999999999s", "1e3s", "5s "] {
+    for text in [
+        "",
+        "5",
+        "s",
+        "-1s",
+        "1.s",
+        ".5s",
+        "1 s",
+        "1w",
+        "1S",
+        "99999999999999999999s",
+        "1e3s",
+        "5s ",
+    ] {
         assert_eq!(Period::parse(text), None, "{text}");
     }
-    for (period, text) in [(Period::millis(1500), "1500ms"), (Period::seconds(3600), "1h"), (Period::seconds(0), "0s")] {
+    for (period, text) in [
+        (Period::millis(1500), "1500ms"),
+        (Period::seconds(3600), "1h"),
+        (Period::seconds(0), "0s"),
+    ] {
         assert_eq!(period.to_string(), text);
     }
     let percent: Percent = serde_json::from_str("0.0001").unwrap();
-    assert_eq!((percent.millionths(), percent.to_string()), (1, "0.0001".to_owned()));
+    assert_eq!(
+        (percent.millionths(), percent.to_string()),
+        (1, "0.0001".to_owned())
+    );
     assert!(serde_json::from_str::<Percent>("0.00001").is_err());
 }
 

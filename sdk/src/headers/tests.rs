@@ -2,27 +2,68 @@ use super::*;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn sample() -> Headers {
-    Headers::decode(encode(&[(":path", &b"/a"[..]), ("X-Tag", b"1"), ("x-tag", b"\xff\xfe"), ("empty", b"")]))
+    Headers::decode(encode(&[
+        (":path", &b"/a"[..]),
+        ("X-Tag", b"1"),
+        ("x-tag", b"\xff\xfe"),
+        ("empty", b""),
+    ]))
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn all_values_of_a_name_are_there_as_bytes() {
     let headers = sample();
-    assert_eq!(headers.all("x-tag").collect::<Vec<_>>(), [&b"1"[..], b"\xff\xfe"]);
-    assert_eq!((headers.first("x-tag"), headers.only("x-tag"), headers.only(":path")), (Some(&b"1"[..]), None, Some(&b"/a"[..])));
-    assert_eq!((headers.first("empty"), headers.first("none")), (Some(&b""[..]), None));
+    assert_eq!(
+        headers.all("x-tag").collect::<Vec<_>>(),
+        [&b"1"[..], b"\xff\xfe"]
+    );
+    assert_eq!(
+        (
+            headers.first("x-tag"),
+            headers.only("x-tag"),
+            headers.only(":path")
+        ),
+        (Some(&b"1"[..]), None, Some(&b"/a"[..]))
+    );
+    assert_eq!(
+        (headers.first("empty"), headers.first("none")),
+        (Some(&b""[..]), None)
+    );
 }
 
 #[wasm_bindgen_test(unsupported = test)]
 fn only_the_difference_is_written_back() {
     let cases: [(&str, fn(&mut Headers), Vec<Edit>); 7] = [
         ("nothing changed", |_| {}, vec![]),
-        ("set to what it was", |h| h.set(":path", "/a").unwrap(), vec![]),
-        ("set", |h| h.set(":path", "/b").unwrap(), vec![Edit::Set(":path".into(), b"/b".to_vec())]),
-        ("removed and set again", |h| { h.remove(":path"); h.set(":path", "/a").unwrap() }, vec![]),
-        ("removed", |h| h.remove("x-tag"), vec![Edit::Remove("x-tag".into())]),
+        (
+            "set to what it was",
+            |h| h.set(":path", "/a").unwrap(),
+            vec![],
+        ),
+        (
+            "set",
+            |h| h.set(":path", "/b").unwrap(),
+            vec![Edit::Set(":path".into(), b"/b".to_vec())],
+        ),
+        (
+            "removed and set again",
+            |h| {
+                h.remove(":path");
+                h.set(":path", "/a").unwrap()
+            },
+            vec![],
+        ),
+        (
+            "removed",
+            |h| h.remove("x-tag"),
+            vec![Edit::Remove("x-tag".into())],
+        ),
         ("removed though absent", |h| h.remove("none"), vec![]),
-        ("added to two", |h| h.add("x-tag", "3").unwrap(), vec![Edit::Add("x-tag".into(), b"3".to_vec())]),
+        (
+            "added to two",
+            |h| h.add("x-tag", "3").unwrap(),
+            vec![Edit::Add("x-tag".into(), b"3".to_vec())],
+        ),
     ];
     for (name, edit, expected) in cases {
         let mut headers = sample();
@@ -55,10 +96,18 @@ fn line_breaks_and_bad_names_are_refused_and_counted() {
 #[wasm_bindgen_test(unsupported = test)]
 fn grpc_is_told_by_the_content_type() {
     for (value, expected) in [
-        ("application/grpc", true), ("application/grpc+proto", true), ("application/grpc;x=1", true),
-        ("application/grpc-web", false), ("application/json", false), ("", false),
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc;x=1", true),
+        ("application/grpc-web", false),
+        ("application/json", false),
+        ("", false),
     ] {
-        assert_eq!(Headers::from_pairs([("content-type", value)]).is_grpc(), expected, "{value}");
+        assert_eq!(
+            Headers::from_pairs([("content-type", value)]).is_grpc(),
+            expected,
+            "{value}"
+        );
     }
 }
 

@@ -36,15 +36,55 @@ unsafe extern "C" {
     fn proxy_get_log_level(level: *mut u32) -> i32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> i32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
-    fn proxy_get_buffer_bytes(buffer: u32, start: usize, size: usize, data: *mut *mut u8, length: *mut usize) -> i32;
+    fn proxy_get_buffer_bytes(
+        buffer: u32,
+        start: usize,
+        size: usize,
+        data: *mut *mut u8,
+        length: *mut usize,
+    ) -> i32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> i32;
-    fn proxy_replace_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize) -> i32;
-    fn proxy_add_header_map_value(map: u32, key: *const u8, key_size: usize, value: *const u8, value_size: usize) -> i32;
+    fn proxy_replace_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i32;
+    fn proxy_add_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i32;
     fn proxy_remove_header_map_value(map: u32, key: *const u8, key_size: usize) -> i32;
-    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> i32;
-    fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> i32;
-    fn proxy_get_shared_data(key: *const u8, key_size: usize, data: *mut *mut u8, size: *mut usize, cas: *mut u32) -> i32;
-    fn proxy_set_shared_data(key: *const u8, key_size: usize, value: *const u8, value_size: usize, cas: u32) -> i32;
+    fn proxy_get_property(
+        path: *const u8,
+        path_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
+    fn proxy_set_property(
+        path: *const u8,
+        path_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> i32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        cas: *mut u32,
+    ) -> i32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        value: *const u8,
+        value_size: usize,
+        cas: u32,
+    ) -> i32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> i32;
     fn proxy_get_metric(id: u32, value: *mut u64) -> i32;
     fn proxy_record_metric(id: u32, value: u64) -> i32;
@@ -80,7 +120,11 @@ pub(super) fn construct_statics() {
 }
 
 fn check(status: i32) -> Result<(), Refused> {
-    if status == 0 { Ok(()) } else { Err(Refused(status)) }
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(Refused(status))
+    }
 }
 
 /// Takes over what the host allocated through this module's allocator.
@@ -165,13 +209,17 @@ pub(super) fn header_pairs(map: u32) -> Vec<u8> {
 /// Replaces all values of a header by one.
 pub(super) fn replace_header(map: u32, name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointers are valid for their lengths.
-    check(unsafe { proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+    check(unsafe {
+        proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
 }
 
 /// Appends a header.
 pub(super) fn add_header(map: u32, name: &str, value: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointers are valid for their lengths.
-    check(unsafe { proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len()) })
+    check(unsafe {
+        proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
+    })
 }
 
 /// Removes a header.
@@ -202,7 +250,8 @@ pub(super) fn set_property(key: &str, value: &[u8]) -> Result<(), Refused> {
 pub(super) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
     let (mut data, mut size, mut cas) = (std::ptr::null_mut(), 0, 0);
     // SAFETY: the host writes pointer, size and version.
-    match unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut size, &mut cas) } {
+    match unsafe { proxy_get_shared_data(key.as_ptr(), key.len(), &mut data, &mut size, &mut cas) }
+    {
         // SAFETY: Ok was returned.
         0 => Some((unsafe { take(data, size) }, cas)),
         _ => None,
@@ -212,7 +261,9 @@ pub(super) fn shared_data(key: &str) -> Option<(Vec<u8>, u32)> {
 /// Writes a shared value. `cas` zero writes whatever is there.
 pub(super) fn set_shared_data(key: &str, value: &[u8], cas: u32) -> Result<(), Refused> {
     // SAFETY: the pointers are valid for their lengths.
-    check(unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas) })
+    check(unsafe {
+        proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), cas)
+    })
 }
 
 /// Defines a metric: kind 0 counter, 1 gauge, 2 histogram.
@@ -245,8 +296,16 @@ pub(super) fn increment_metric(id: u32, amount: i64) -> Result<(), Refused> {
 }
 
 /// Sends a local reply; `headers` serialised.
-pub(super) fn local_reply(status: u16, details: &str, body: &[u8], headers: &[u8], grpc_status: Option<u32>) -> Result<(), Refused> {
-    let grpc = grpc_status.and_then(|status| i32::try_from(status).ok()).unwrap_or(-1);
+pub(super) fn local_reply(
+    status: u16,
+    details: &str,
+    body: &[u8],
+    headers: &[u8],
+    grpc_status: Option<u32>,
+) -> Result<(), Refused> {
+    let grpc = grpc_status
+        .and_then(|status| i32::try_from(status).ok())
+        .unwrap_or(-1);
     // SAFETY: the pointers are valid for their lengths.
     check(unsafe {
         proxy_send_local_response(

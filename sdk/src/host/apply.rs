@@ -29,10 +29,13 @@ impl<M: Module> Core<M> {
         let _ = match sample {
             Sample::Add(counter, amount) => {
                 let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-                self.id(counter.0).map(|id| abi::increment_metric(id, amount))
+                self.id(counter.0)
+                    .map(|id| abi::increment_metric(id, amount))
             }
             Sample::Set(gauge, value) => self.id(gauge.0).map(|id| abi::record_metric(id, value)),
-            Sample::Observe(histogram, value) => self.id(histogram.0).map(|id| abi::record_metric(id, value)),
+            Sample::Observe(histogram, value) => {
+                self.id(histogram.0).map(|id| abi::record_metric(id, value))
+            }
             Sample::Move(gauge, amount) => self.id(gauge.0).map(|id| move_gauge(id, amount)),
         };
     }
@@ -56,8 +59,19 @@ impl<M: Module> Core<M> {
     pub(super) fn reply(&mut self, reply: &Reply) {
         self.fx.add(self.refused, u64::from(reply.refused));
         let headers = encode(&reply.headers);
-        if let Err(abi::Refused(status)) = abi::local_reply(reply.status, reply.details, &reply.body, &headers, reply.grpc_status) {
-            self.fx.log(Level::Error, || format!("local reply {} was refused by the host: status {status}", reply.status));
+        if let Err(abi::Refused(status)) = abi::local_reply(
+            reply.status,
+            reply.details,
+            &reply.body,
+            &headers,
+            reply.grpc_status,
+        ) {
+            self.fx.log(Level::Error, || {
+                format!(
+                    "local reply {} was refused by the host: status {status}",
+                    reply.status
+                )
+            });
         }
     }
 }

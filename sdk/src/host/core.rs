@@ -34,7 +34,10 @@ impl<M: Module> Core<M> {
     pub(super) fn new(module: M, mut metrics: Registry, period: Option<Duration>) -> Self {
         let panics = metrics.counter(&metric::PANICS, &[]);
         let refused = metrics.counter(&metric::REFUSED_HEADERS, &[]);
-        let build = metrics.gauge(&metric::BUILD_INFO, &[M::NAME.as_bytes(), M::VERSION.as_bytes()]);
+        let build = metrics.gauge(
+            &metric::BUILD_INFO,
+            &[M::NAME.as_bytes(), M::VERSION.as_bytes()],
+        );
         let mut core = Self {
             module,
             metrics,
@@ -58,7 +61,10 @@ impl<M: Module> Core<M> {
 
     /// Defines the series that are new, each once.
     pub(super) fn define_series(&mut self) {
-        while let Some((kind, name)) = u32::try_from(self.ids.len()).ok().and_then(|number| self.metrics.series(number)) {
+        while let Some((kind, name)) = u32::try_from(self.ids.len())
+            .ok()
+            .and_then(|number| self.metrics.series(number))
+        {
             let kind = match kind {
                 Kind::Counter => 0,
                 Kind::Gauge => 1,
@@ -73,18 +79,38 @@ impl<M: Module> Core<M> {
     }
 
     /// Runs a callback of an exchange.
-    pub(super) fn stream<R>(&mut self, now: Time, run: impl FnOnce(&mut M, &mut StreamContext<'_>) -> R) -> R {
+    pub(super) fn stream<R>(
+        &mut self,
+        now: Time,
+        run: impl FnOnce(&mut M, &mut StreamContext<'_>) -> R,
+    ) -> R {
         let mut ports = HostPorts { ids: &self.ids };
-        let mut cx = StreamContext { now, fx: &mut self.fx, metrics: &mut self.metrics, ports: &mut ports, prefix: "" };
+        let mut cx = StreamContext {
+            now,
+            fx: &mut self.fx,
+            metrics: &mut self.metrics,
+            ports: &mut ports,
+            prefix: "",
+        };
         run(&mut self.module, &mut cx)
     }
 
     /// Runs a callback of the root; gives the calls to send.
-    pub(super) fn root(&mut self, now: Time, run: impl FnOnce(&mut M, &mut RootContext<'_, M::Tag>)) -> Vec<(M::Tag, crate::call::Call)> {
+    pub(super) fn root(
+        &mut self,
+        now: Time,
+        run: impl FnOnce(&mut M, &mut RootContext<'_, M::Tag>),
+    ) -> Vec<(M::Tag, crate::call::Call)> {
         let mut calls = Vec::new();
         let mut ports = HostPorts { ids: &self.ids };
-        let mut cx =
-            RootContext { now, fx: &mut self.fx, metrics: &mut self.metrics, ports: &mut ports, prefix: "", calls: &mut calls };
+        let mut cx = RootContext {
+            now,
+            fx: &mut self.fx,
+            metrics: &mut self.metrics,
+            ports: &mut ports,
+            prefix: "",
+            calls: &mut calls,
+        };
         run(&mut self.module, &mut cx);
         calls
     }
@@ -107,5 +133,8 @@ fn level(number: u32) -> Level {
 
 /// Both clocks.
 pub(super) fn now() -> Time {
-    Time { wall: Timestamp::from_nanos(abi::wall_nanos()), mono: abi::monotonic() }
+    Time {
+        wall: Timestamp::from_nanos(abi::wall_nanos()),
+        mono: abi::monotonic(),
+    }
 }

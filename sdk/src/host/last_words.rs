@@ -32,8 +32,18 @@ fn speak(name: &str, version: &str, panic: &PanicHookInfo<'_>) {
     if id != UNDEFINED {
         let _ = abi::increment_metric(id, 1);
     }
-    let place = panic.location().map_or_else(String::new, |location| format!("{}:{}", location.file(), location.line()));
-    abi::log(CRITICAL, &format!("launchgate {name} {version} panicked at {place}; this worker's VM ends"));
-    let words = LastWords { at: Timestamp::from_nanos(abi::wall_nanos()), plugin: name.to_owned(), version: version.to_owned(), place };
+    let place = panic.location().map_or_else(String::new, |location| {
+        format!("{}:{}", location.file(), location.line())
+    });
+    abi::log(
+        CRITICAL,
+        &format!("launchgate {name} {version} panicked at {place}; this worker's VM ends"),
+    );
+    let words = LastWords {
+        at: Timestamp::from_nanos(abi::wall_nanos()),
+        plugin: name.to_owned(),
+        version: version.to_owned(),
+        place,
+    };
     let _ = abi::set_shared_data(KEY, &words.encode(), 0);
 }

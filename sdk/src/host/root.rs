@@ -25,7 +25,10 @@ pub(super) type Slot<M> = Rc<RefCell<Option<Core<M>>>>;
 
 /// Makes the root context.
 pub(super) fn create<M: Module>(context: u32) -> Box<dyn RootContext> {
-    Box::new(Root::<M> { context, slot: Rc::default() })
+    Box::new(Root::<M> {
+        context,
+        slot: Rc::default(),
+    })
 }
 
 struct Root<M: Module> {
@@ -40,7 +43,9 @@ const CONFIG_LIMIT: usize = 16 * 1024 * 1024;
 
 impl<M: Module> Root<M> {
     fn load(&self, bytes: &[u8]) -> Result<(), ConfigErrors> {
-        let environment: Environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+        let environment: Environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
         let parsed = Parsed::read(bytes, &environment)?;
         let (digest, instance, common) = (digest(bytes), instance(), Common::default());
         let mut metrics = Registry::default();
@@ -49,7 +54,14 @@ impl<M: Module> Root<M> {
         let module = M::load(&parsed, &mut setup)?;
         let (period, warnings) = (setup.tick_period(), setup.warnings);
         abi::set_tick(period.unwrap_or(Duration::ZERO));
-        abi::log(INFO, &format!("loaded launchgate {} {}, config {digest}", M::NAME, M::VERSION));
+        abi::log(
+            INFO,
+            &format!(
+                "loaded launchgate {} {}, config {digest}",
+                M::NAME,
+                M::VERSION
+            ),
+        );
         for warning in warnings {
             abi::log(WARN, &warning);
         }
@@ -75,7 +87,9 @@ impl<M: Module> Root<M> {
             }
             calls = Vec::new();
             for tag in refused {
-                let more = core.root(now(), |module, cx| module.on_answer(tag, Answer::NotSent, cx, |tag| tag));
+                let more = core.root(now(), |module, cx| {
+                    module.on_answer(tag, Answer::NotSent, cx, |tag| tag)
+                });
                 calls.extend(more);
             }
         }
@@ -84,13 +98,23 @@ impl<M: Module> Root<M> {
 
 impl<M: Module> Context for Root<M> {
     fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
-        let Ok(mut slot) = self.slot.try_borrow_mut() else { return };
+        let Ok(mut slot) = self.slot.try_borrow_mut() else {
+            return;
+        };
         let Some(core) = slot.as_mut() else { return };
-        let Some((tag, limit)) = core.calls.remove(&token) else { return };
+        let Some((tag, limit)) = core.calls.remove(&token) else {
+            return;
+        };
         let headers = Headers::decode(abi::header_pairs(abi::map::CALL_RESPONSE));
         let trailers = Headers::decode(abi::header_pairs(abi::map::CALL_TRAILERS));
-        let answer = Answer::read(headers, abi::buffer_bytes(abi::buffer::CALL_BODY, limit), trailers);
-        let calls = core.root(now(), |module, cx| module.on_answer(tag, answer, cx, |tag| tag));
+        let answer = Answer::read(
+            headers,
+            abi::buffer_bytes(abi::buffer::CALL_BODY, limit),
+            trailers,
+        );
+        let calls = core.root(now(), |module, cx| {
+            module.on_answer(tag, answer, cx, |tag| tag)
+        });
         self.send(core, calls);
         core.emit();
     }
@@ -98,17 +122,29 @@ impl<M: Module> Context for Root<M> {
 
 impl<M: Module> RootContext for Root<M> {
     fn on_configure(&mut self, _: usize) -> bool {
-        match self.load(&abi::buffer_bytes(abi::buffer::PLUGIN_CONFIGURATION, CONFIG_LIMIT)) {
+        match self.load(&abi::buffer_bytes(
+            abi::buffer::PLUGIN_CONFIGURATION,
+            CONFIG_LIMIT,
+        )) {
             Ok(()) => true,
             Err(errors) => {
-                abi::log(ERROR, &format!("launchgate {} {}: config refused: {errors}", M::NAME, M::VERSION));
+                abi::log(
+                    ERROR,
+                    &format!(
+                        "launchgate {} {}: config refused: {errors}",
+                        M::NAME,
+                        M::VERSION
+                    ),
+                );
                 false
             }
         }
     }
 
     fn on_tick(&mut self) {
-        let Ok(mut slot) = self.slot.try_borrow_mut() else { return };
+        let Ok(mut slot) = self.slot.try_borrow_mut() else {
+            return;
+        };
         let Some(core) = slot.as_mut() else { return };
         let awaiting = std::mem::take(&mut core.awaiting);
         if !awaiting.is_empty() {
@@ -118,7 +154,9 @@ impl<M: Module> RootContext for Root<M> {
             abi::enter_context(self.context);
             abi::set_tick(core.period.unwrap_or(Duration::ZERO));
         }
-        let (time, Some(period)) = (now(), core.period) else { return };
+        let (time, Some(period)) = (now(), core.period) else {
+            return;
+        };
         if time.mono < core.next_tick {
             return;
         }
@@ -141,17 +179,39 @@ impl<M: Module> RootContext for Root<M> {
 
 /// Sends a call; its token, or `None` where the host refused it. Through proxy-wasm, whose dispatcher keeps the tokens.
 fn dispatch(call: &Call) -> Option<u32> {
-    let mut headers = vec![(":method", call.method), (":path", call.path.expose()), (":authority", call.authority.as_str())];
-    headers.extend(call.headers.iter().map(|(name, value)| (name.as_str(), value.expose())));
-    if headers.iter().any(|(name, value)| crate::headers::InvalidHeader::check(name, value.as_bytes()).is_err()) {
+    let mut headers = vec![
+        (":method", call.method),
+        (":path", call.path.expose()),
+        (":authority", call.authority.as_str()),
+    ];
+    headers.extend(
+        call.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose())),
+    );
+    if headers
+        .iter()
+        .any(|(name, value)| crate::headers::InvalidHeader::check(name, value.as_bytes()).is_err())
+    {
         return None;
     }
     let body = (!call.body.is_empty()).then_some(call.body.as_slice());
-    proxy_wasm::hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).ok()
+    proxy_wasm::hostcalls::dispatch_http_call(
+        &call.cluster,
+        headers,
+        body,
+        Vec::new(),
+        call.timeout,
+    )
+    .ok()
 }
 
 fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// Root id, else filter name: in Istio the `pluginName`.

@@ -44,7 +44,13 @@ impl Source for HostSource {
 
 impl<M: Module> Stream<M> {
     pub(super) fn new(context: u32, slot: Slot<M>) -> Self {
-        Self { context, slot, kept: Kept::default(), own: M::Exchange::default(), awaited: None }
+        Self {
+            context,
+            slot,
+            kept: Kept::default(),
+            own: M::Exchange::default(),
+            awaited: None,
+        }
     }
 
     fn settle(&mut self, core: &mut Core<M>, verdict: Verdict, end_of_stream: bool) -> Action {
@@ -81,12 +87,22 @@ impl<M: Module> Context for Stream<M> {}
 impl<M: Module> HttpContext for Stream<M> {
     fn on_http_request_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let slot = std::rc::Rc::clone(&self.slot);
-        let Ok(mut slot) = slot.try_borrow_mut() else { return Action::Continue };
-        let Some(core) = slot.as_mut() else { return Action::Continue };
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return Action::Continue;
+        };
+        let Some(core) = slot.as_mut() else {
+            return Action::Continue;
+        };
         let time = now();
         self.kept.started = Some(time);
         let Self { kept, own, .. } = self;
-        let verdict = core.stream(time, |module, cx| module.on_request(&mut RequestView::new(&HostSource, kept, end_of_stream), own, cx));
+        let verdict = core.stream(time, |module, cx| {
+            module.on_request(
+                &mut RequestView::new(&HostSource, kept, end_of_stream),
+                own,
+                cx,
+            )
+        });
         if !matches!(verdict, Verdict::Reply(_)) {
             core.write_back(abi::map::REQUEST, kept.request_mut());
         }
@@ -94,14 +110,24 @@ impl<M: Module> HttpContext for Stream<M> {
     }
 
     fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
-        let Some(limit) = self.awaited else { return Action::Continue };
+        let Some(limit) = self.awaited else {
+            return Action::Continue;
+        };
         let slot = std::rc::Rc::clone(&self.slot);
-        let Ok(mut slot) = slot.try_borrow_mut() else { return Action::Continue };
-        let Some(core) = slot.as_mut() else { return Action::Continue };
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return Action::Continue;
+        };
+        let Some(core) = slot.as_mut() else {
+            return Action::Continue;
+        };
         core.awaiting.retain(|context| *context != self.context);
         if size > limit {
             self.awaited = None;
-            return self.settle(core, Verdict::Reply(Reply::new(413, "launchgate_body_too_large")), end_of_stream);
+            return self.settle(
+                core,
+                Verdict::Reply(Reply::new(413, "launchgate_body_too_large")),
+                end_of_stream,
+            );
         }
         if !end_of_stream {
             return Action::Pause;
@@ -115,11 +141,21 @@ impl<M: Module> HttpContext for Stream<M> {
 
     fn on_http_response_headers(&mut self, _: usize, end_of_stream: bool) -> Action {
         let slot = std::rc::Rc::clone(&self.slot);
-        let Ok(mut slot) = slot.try_borrow_mut() else { return Action::Continue };
-        let Some(core) = slot.as_mut() else { return Action::Continue };
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return Action::Continue;
+        };
+        let Some(core) = slot.as_mut() else {
+            return Action::Continue;
+        };
         self.kept.enter(Phase::Response);
         let Self { kept, own, .. } = self;
-        core.stream(now(), |module, cx| module.on_response(&mut ResponseView::new(&HostSource, kept, end_of_stream), own, cx));
+        core.stream(now(), |module, cx| {
+            module.on_response(
+                &mut ResponseView::new(&HostSource, kept, end_of_stream),
+                own,
+                cx,
+            )
+        });
         core.write_back(abi::map::RESPONSE, kept.response_mut());
         core.emit();
         Action::Continue
@@ -127,7 +163,9 @@ impl<M: Module> HttpContext for Stream<M> {
 
     fn on_log(&mut self) {
         let slot = std::rc::Rc::clone(&self.slot);
-        let Ok(mut slot) = slot.try_borrow_mut() else { return };
+        let Ok(mut slot) = slot.try_borrow_mut() else {
+            return;
+        };
         let Some(core) = slot.as_mut() else { return };
         core.awaiting.retain(|context| *context != self.context);
         if !M::PHASES.end {
@@ -136,7 +174,9 @@ impl<M: Module> HttpContext for Stream<M> {
         self.kept.enter(Phase::End);
         let time = now();
         let Self { kept, own, .. } = self;
-        core.stream(time, |module, cx| module.on_end(&EndView::new(&HostSource, kept, time), own, cx));
+        core.stream(time, |module, cx| {
+            module.on_end(&EndView::new(&HostSource, kept, time), own, cx)
+        });
         core.emit();
     }
 }
