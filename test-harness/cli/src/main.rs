@@ -4,9 +4,13 @@ mod check;
 mod configure;
 mod dist;
 mod extension;
+mod image;
 mod index;
 mod manifest;
+mod registry;
 mod render;
+mod report;
+mod test;
 
 use std::process::ExitCode;
 
@@ -23,8 +27,12 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Check(check::Args),
+    Image(image::Args),
+    Push(registry::push::Args),
+    Registry(registry::Args),
     Dist(dist::Args),
     Render(render::Args),
+    Test(test::Args),
 }
 
 fn main() -> ExitCode {
@@ -40,7 +48,11 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(&args),
+        Command::Image(args) => image::run(&args),
+        Command::Push(args) => registry::push::run(&args),
+        Command::Registry(args) => registry::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Test(args) => test::run(&args),
     }
 }

@@ -61,21 +61,30 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { module_limit_kb: 250 }
+        Self {
+            module_limit_kb: 250,
+        }
     }
 }
 
 impl Plugin {
     pub(super) fn read(folder: &Path, descriptions: &Path) -> anyhow::Result<Self> {
         let manifest = folder.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest).with_context(|| format!("{}", manifest.display()))?;
-        let Manifest { package } = toml::from_str(&text).with_context(|| format!("{}", manifest.display()))?;
-        let name = package.name.strip_prefix("launchgate-").unwrap_or(&package.name);
+        let text =
+            fs::read_to_string(&manifest).with_context(|| format!("{}", manifest.display()))?;
+        let Manifest { package } =
+            toml::from_str(&text).with_context(|| format!("{}", manifest.display()))?;
+        let name = package
+            .name
+            .strip_prefix("launchgate-")
+            .unwrap_or(&package.name);
         let file = descriptions.join(format!("{name}.json"));
         let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
-        let mut plugin: Self = serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
+        let mut plugin: Self =
+            serde_json::from_str(&text).with_context(|| format!("{}", file.display()))?;
         plugin.limit_kb = package.metadata.launchgate.module_limit_kb;
-        plugin.env = variables(&fs::read_to_string(folder.join("config.example.json")).unwrap_or_default())?;
+        plugin.env =
+            variables(&fs::read_to_string(folder.join("config.example.json")).unwrap_or_default())?;
         Ok(plugin)
     }
 
@@ -86,6 +95,9 @@ impl Plugin {
 
 fn variables(config: &str) -> anyhow::Result<Vec<String>> {
     let names = Regex::new(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")?;
-    let found: BTreeSet<_> = names.captures_iter(config).map(|found| found[1].to_owned()).collect();
+    let found: BTreeSet<_> = names
+        .captures_iter(config)
+        .map(|found| found[1].to_owned())
+        .collect();
     Ok(found.into_iter().collect())
 }

@@ -44,16 +44,30 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     fs::create_dir_all(&args.out)?;
     let mut entries = Vec::new();
     let mut too_large = Vec::new();
-    println!("{:<12} {:>12} {:>10} {:>10} {:>8}", "module", "code+data", "limit", "names", "file");
+    println!(
+        "{:<12} {:>12} {:>10} {:>10} {:>8}",
+        "module", "code+data", "limit", "names", "file"
+    );
     for folder in &args.plugins {
         let plugin = Plugin::read(folder, &args.descriptions)?;
         let name = plugin.name();
         let built = args.modules.join(format!("{name}.wasm"));
-        let wasm = module::finish(&built, &plugin.phases, &args.wasm_opt).with_context(|| format!("{}", built.display()))?;
+        let wasm = module::finish(&built, &plugin.phases, &args.wasm_opt)
+            .with_context(|| format!("{}", built.display()))?;
         let sizes = module::Sizes::of(&wasm)?;
-        println!("{name:<12} {:>9} kB {:>7} kB {:>7} kB {:>5} kB", kb(sizes.code_and_data), plugin.limit_kb, kb(sizes.names), kb(wasm.len()));
+        println!(
+            "{name:<12} {:>9} kB {:>7} kB {:>7} kB {:>5} kB",
+            kb(sizes.code_and_data),
+            plugin.limit_kb,
+            kb(sizes.names),
+            kb(wasm.len())
+        );
         if sizes.code_and_data > plugin.limit_kb * 1000 {
-            too_large.push(format!("{name}: code and data {} kB, expected at most {} kB", kb(sizes.code_and_data), plugin.limit_kb));
+            too_large.push(format!(
+                "{name}: code and data {} kB, expected at most {} kB",
+                kb(sizes.code_and_data),
+                plugin.limit_kb
+            ));
         }
         fs::write(args.out.join(format!("{name}.wasm")), &wasm)?;
         write_json(args, &format!("{name}.schema.json"), &plugin.schema)?;
@@ -62,11 +76,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             entries.push(entry(&plugin, &wasm)?);
         }
     }
-    write_json(args, "index.json", &json!({"schema_version": 1, "plugins": entries}))?;
+    write_json(
+        args,
+        "index.json",
+        &json!({"schema_version": 1, "plugins": entries}),
+    )?;
     for line in &too_large {
         eprintln!("launchgate dist: {line}");
     }
-    Ok(if too_large.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if too_large.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn entry(plugin: &Plugin, wasm: &[u8]) -> anyhow::Result<Value> {
@@ -87,7 +109,8 @@ fn entry(plugin: &Plugin, wasm: &[u8]) -> anyhow::Result<Value> {
 
 fn write_json(args: &Args, file: &str, value: &Value) -> anyhow::Result<()> {
     let path = args.out.join(file);
-    fs::write(&path, serde_json::to_string_pretty(value)? + "\n").with_context(|| format!("{}", path.display()))
+    fs::write(&path, serde_json::to_string_pretty(value)? + "\n")
+        .with_context(|| format!("{}", path.display()))
 }
 
 fn kb(bytes: usize) -> usize {

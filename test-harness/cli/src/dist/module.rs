@@ -14,18 +14,40 @@ use super::{
 pub(super) fn finish(built: &Path, phases: &Phases, wasm_opt: &Path) -> anyhow::Result<Vec<u8>> {
     let stripped = strip(&fs::read(built)?, &needed(*phases))?;
     let folder = tempfile::tempdir()?;
-    let (input, output) = (folder.path().join("in.wasm"), folder.path().join("out.wasm"));
+    let (input, output) = (
+        folder.path().join("in.wasm"),
+        folder.path().join("out.wasm"),
+    );
     fs::write(&input, stripped)?;
     let result = Command::new(wasm_opt)
         // `-g` keeps the names. The features are those that rustc uses for wasip1 by default.
-        .args(["-O3", "-g", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", "--enable-sign-ext"])
-        .args(["--enable-mutable-globals", "--enable-reference-types", "--enable-multivalue"])
+        .args([
+            "-O3",
+            "-g",
+            "--enable-bulk-memory",
+            "--enable-nontrapping-float-to-int",
+            "--enable-sign-ext",
+        ])
+        .args([
+            "--enable-mutable-globals",
+            "--enable-reference-types",
+            "--enable-multivalue",
+        ])
         .arg(&input)
         .arg("-o")
         .arg(&output)
         .output()
-        .with_context(|| format!("{}: expected binaryen's wasm-opt (make deps brings it)", wasm_opt.display()))?;
-    anyhow::ensure!(result.status.success(), "wasm-opt: {}", String::from_utf8_lossy(&result.stderr));
+        .with_context(|| {
+            format!(
+                "{}: expected binaryen's wasm-opt (make deps brings it)",
+                wasm_opt.display()
+            )
+        })?;
+    anyhow::ensure!(
+        result.status.success(),
+        "wasm-opt: {}",
+        String::from_utf8_lossy(&result.stderr)
+    );
     Ok(fs::read(output)?)
 }
 
@@ -37,12 +59,17 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn of(wasm: &[u8]) -> anyhow::Result<Self> {
-        let mut sizes = Self { code_and_data: 0, names: 0 };
+        let mut sizes = Self {
+            code_and_data: 0,
+            names: 0,
+        };
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::CodeSectionStart { size, .. } => sizes.code_and_data += size as usize,
                 Payload::DataSection(reader) => sizes.code_and_data += reader.range().len(),
-                Payload::CustomSection(section) if section.name() == "name" => sizes.names += section.data().len(),
+                Payload::CustomSection(section) if section.name() == "name" => {
+                    sizes.names += section.data().len()
+                }
                 _ => {}
             }
         }

@@ -30,7 +30,15 @@ pub(super) fn needed(phases: Phases) -> BTreeSet<&'static str> {
         (phases.tick || phases.body, "proxy_on_tick"),
         (phases.answer, "proxy_on_http_call_response"),
     ];
-    ALWAYS.into_iter().chain(by_phase.into_iter().filter(|(needed, _)| *needed).map(|(_, name)| name)).collect()
+    ALWAYS
+        .into_iter()
+        .chain(
+            by_phase
+                .into_iter()
+                .filter(|(needed, _)| *needed)
+                .map(|(_, name)| name),
+        )
+        .collect()
 }
 
 /// The module with these exports only, and of its custom sections only the names.
@@ -50,13 +58,22 @@ pub(super) fn strip(wasm: &[u8], needed: &BTreeSet<&str>) -> anyhow::Result<Vec<
             module.section(&exports);
         } else if let Payload::CustomSection(section) = &payload {
             if section.name() == "name" {
-                module.section(&wasm_encoder::CustomSection { name: "name".into(), data: section.data().into() });
+                module.section(&wasm_encoder::CustomSection {
+                    name: "name".into(),
+                    data: section.data().into(),
+                });
             }
         } else if let Some((id, range)) = payload.as_section() {
-            module.section(&RawSection { id, data: &wasm[range] });
+            module.section(&RawSection {
+                id,
+                data: &wasm[range],
+            });
         }
     }
-    anyhow::ensure!(missing.is_empty(), "exports {missing:?} are missing: expected them in a module that handles these phases");
+    anyhow::ensure!(
+        missing.is_empty(),
+        "exports {missing:?} are missing: expected them in a module that handles these phases"
+    );
     Ok(module.finish())
 }
 
@@ -66,7 +83,9 @@ fn kind(kind: ExternalKind) -> anyhow::Result<wasm_encoder::ExportKind> {
         ExternalKind::Memory => wasm_encoder::ExportKind::Memory,
         ExternalKind::Global => wasm_encoder::ExportKind::Global,
         ExternalKind::Table => wasm_encoder::ExportKind::Table,
-        other => anyhow::bail!("export of kind {other:?}: expected a function, memory, global or table"),
+        other => {
+            anyhow::bail!("export of kind {other:?}: expected a function, memory, global or table")
+        }
     })
 }
 
@@ -74,7 +93,14 @@ fn kind(kind: ExternalKind) -> anyhow::Result<wasm_encoder::ExportKind> {
 mod tests {
     use super::*;
 
-    const NONE: Phases = Phases { request: false, body: false, response: false, end: false, tick: false, answer: false };
+    const NONE: Phases = Phases {
+        request: false,
+        body: false,
+        response: false,
+        end: false,
+        tick: false,
+        answer: false,
+    };
 
     #[test]
     fn callbacks_that_no_policy_handles_are_cut() {
@@ -92,14 +118,26 @@ mod tests {
 
     #[test]
     fn the_scope_needs_the_request_callback() {
-        assert!(needed(Phases { response: true, ..NONE }).contains("proxy_on_request_headers"));
+        assert!(
+            needed(Phases {
+                response: true,
+                ..NONE
+            })
+            .contains("proxy_on_request_headers")
+        );
         assert!(!needed(Phases { tick: true, ..NONE }).contains("proxy_on_request_headers"));
     }
 
     fn wasm_encoder_module(names: &[&str]) -> Vec<u8> {
         let mut module = Module::new();
         let mut memories = wasm_encoder::MemorySection::new();
-        memories.memory(wasm_encoder::MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
+        memories.memory(wasm_encoder::MemoryType {
+            minimum: 1,
+            maximum: None,
+            memory64: false,
+            shared: false,
+            page_size_log2: None,
+        });
         module.section(&memories);
         let mut exports = ExportSection::new();
         for name in names {
@@ -116,7 +154,12 @@ mod tests {
                 Payload::ExportSection(reader) => Some(reader),
                 _ => None,
             })
-            .flat_map(|reader| reader.into_iter().map(|export| export.unwrap().name.to_owned()).collect::<Vec<_>>())
+            .flat_map(|reader| {
+                reader
+                    .into_iter()
+                    .map(|export| export.unwrap().name.to_owned())
+                    .collect::<Vec<_>>()
+            })
             .collect()
     }
 }

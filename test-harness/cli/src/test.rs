@@ -1,0 +1,211 @@
+//! `launchgate test`: scenarios on the emulator.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use launchgate_harness::emulator::{EmulatorHost, Modules};
+use launchgate_harness::scenario::ScenarioFile;
+use launchgate_harness::scenario::run::{CaseResult, emulate_with};
+
+use crate::report::{Format, Report};
+
+/// Runs scenarios against a plugin.
+///
+/// A scenario file (YAML) says what is done to a gateway with plugins, and what must come of it: see docs/scenarios.md.
+/// The emulator runs it in virtual time, with each worker count and with several assignments of requests to workers.
+///
+/// Exit codes: 0 all passed, 1 a case failed, 2 the scenarios could not be run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  launchgate test health                                  all scenarios of plugins/health, with dist/health.wasm
+  launchgate test plugins/tls/scenarios/redirect.yaml     one file; its plugins name their modules
+  launchgate test ./mine.wasm mine/*.yaml                 another module; `plugin: mine` in the files is this one
+  launchgate test tls --case 'forged' --trace             one case, with every callback and log line
+  launchgate test tls --fault proxy_http_call=10          every call-out is refused by the host
+  launchgate test --schema > scenario.schema.json         the JSON Schema, for editors")]
+pub(crate) struct Args {
+    /// A plugin's name, a module (.wasm, .wat), and scenario files or folders, in any order.
+    targets: Vec<PathBuf>,
+    /// Run only cases whose name contains this.
+    #[arg(long)]
+    case: Option<String>,
+    /// Folder with the plugins' modules.
+    #[arg(long, default_value = "dist")]
+    dist: PathBuf,
+    /// Worker counts instead of the files' own.
+    #[arg(long, value_delimiter = ',')]
+    workers: Vec<u32>,
+    /// Make a host call answer a status (`proxy_http_call=10`); may be given several times.
+    #[arg(long, value_name = "CALL=STATUS")]
+    fault: Vec<String>,
+    /// Print what callbacks cost: instructions, host calls, bytes copied.
+    #[arg(long)]
+    profile: bool,
+    /// Print every callback and log line of failed cases (and of all with --case).
+    #[arg(long)]
+    trace: bool,
+    /// Write JUnit XML to this file.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// How to print results.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print only failures and the summary.
+    #[arg(long, short)]
+    quiet: bool,
+    /// Print the JSON Schema of scenario files and end.
+    #[arg(long)]
+    schema: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    if args.schema {
+        println!(
+            "{}",
+            serde_json::to_string_pretty(&launchgate_harness::scenario::json_schema())?
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    match run_all(args) {
+        Ok(report) => {
+            report.print(args.format, args.quiet, args.profile)?;
+            if let Some(path) = &args.junit {
+                std::fs::write(path, report.junit())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            Ok(if report.failed() == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::from(1)
+            })
+        }
+        Err(error) => {
+            eprintln!("launchgate test: {error:#}");
+            Ok(ExitCode::from(2))
+        }
+    }
+}
+
+fn run_all(args: &Args) -> anyhow::Result<Report> {
+    let (modules, files) = targets(args)?;
+    let faults = faults(&args.fault)?;
+    let mut report = Report::default();
+    for path in files {
+        let mut file = ScenarioFile::read(&path)?;
+        select(&mut file, args);
+        let mut traces = Vec::new();
+        if args.trace {
+            traces = trace(&file, &modules, &faults)?;
+        }
+        let results = emulate_with(&file, |workers, assignment| {
+            EmulatorHost::new(modules.clone(), workers, assignment).with_faults(faults.clone())
+        });
+        report.add(&path, results, traces);
+    }
+    Ok(report)
+}
+
+/// Sorts what was named into modules and scenario files.
+fn targets(args: &Args) -> anyhow::Result<(Modules, Vec<PathBuf>)> {
+    let mut named = BTreeMap::new();
+    let mut files = Vec::new();
+    for target in &args.targets {
+        let suffix = target
+            .extension()
+            .and_then(|suffix| suffix.to_str())
+            .unwrap_or_default();
+        match suffix {
+            "wasm" | "wat" => {
+                let name = target
+                    .file_stem()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned();
+                named.insert(name, std::path::absolute(target)?);
+            }
+            "yaml" | "yml" => files.push(target.clone()),
+            _ if target.is_dir() => files.extend(scenarios_in(target)?),
+            _ => {
+                let folder = Path::new("plugins").join(target).join("scenarios");
+                if !folder.is_dir() {
+                    bail!(
+                        "{}: expected a plugin's name, a .wasm or .wat module, a .yaml scenario, or a folder",
+                        target.display()
+                    );
+                }
+                files.extend(scenarios_in(&folder)?);
+            }
+        }
+    }
+    if files.is_empty() {
+        bail!("no scenarios: name a plugin, a .yaml file, or a folder with some");
+    }
+    Ok((Modules::new(args.dist.clone()).with_names(named), files))
+}
+
+fn scenarios_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let path = entry?.path();
+        if path
+            .extension()
+            .is_some_and(|suffix| suffix == "yaml" || suffix == "yml")
+        {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        bail!("no .yaml files in {}", folder.display());
+    }
+    Ok(files)
+}
+
+pub(crate) fn faults(written: &[String]) -> anyhow::Result<BTreeMap<String, i32>> {
+    let parse = |text: &String| {
+        let (call, status) = text
+            .split_once('=')
+            .with_context(|| format!("--fault {text}: expected CALL=STATUS"))?;
+        let status = status
+            .parse()
+            .with_context(|| format!("--fault {text}: `{status}` is no number"))?;
+        Ok((call.to_owned(), status))
+    };
+    written.iter().map(parse).collect()
+}
+
+fn select(file: &mut ScenarioFile, args: &Args) {
+    if !args.workers.is_empty() {
+        file.workers.clone_from(&args.workers);
+    }
+    if let Some(part) = &args.case {
+        for group in &mut file.groups {
+            group.cases.retain(|case| case.name.contains(part));
+        }
+        file.groups.retain(|group| !group.cases.is_empty());
+    }
+}
+
+/// Runs once more on one worker, and keeps what happened.
+fn trace(
+    file: &ScenarioFile,
+    modules: &Modules,
+    faults: &BTreeMap<String, i32>,
+) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for group in &file.groups {
+        let mut host = EmulatorHost::new(modules.clone(), 1, vec![0])
+            .tracing(true)
+            .with_faults(faults.clone());
+        let results: Vec<CaseResult> =
+            launchgate_harness::scenario::run::run_group(&mut host, group);
+        let names: Vec<&str> = results.iter().map(|result| result.case.as_str()).collect();
+        lines.push(format!("trace of {}", names.join(", ")));
+        lines.extend(host.take_trace());
+    }
+    Ok(lines)
+}
