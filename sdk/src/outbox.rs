@@ -235,9 +235,19 @@ impl<T> Outbox<T> {
         self.len() == 0
     }
 
+    /// The batch on its way.
+    pub fn flying(&self) -> Vec<&T> {
+        self.flying.iter().map(|entry| &entry.item).collect()
+    }
+
     /// Whether a batch is on its way.
     pub fn is_busy(&self) -> bool {
         !self.flying.is_empty()
+    }
+
+    /// Items of the batch on its way.
+    pub fn flying_len(&self) -> usize {
+        self.flying.len()
     }
 
     /// Bytes in the queue, the batch on its way included.
