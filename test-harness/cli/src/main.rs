@@ -3,9 +3,11 @@
 mod check;
 mod configure;
 mod dist;
+mod exchange;
 mod extension;
 mod image;
 mod index;
+mod inspect;
 mod manifest;
 mod registry;
 mod render;
@@ -32,6 +34,8 @@ enum Command {
     Registry(registry::Args),
     Dist(dist::Args),
     Render(render::Args),
+    Inspect(inspect::Args),
+    Run(exchange::Args),
     Test(test::Args),
 }
 
@@ -53,6 +57,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Registry(args) => registry::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Run(args) => exchange::run(&args),
         Command::Test(args) => test::run(&args),
     }
 }

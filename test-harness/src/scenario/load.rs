@@ -381,6 +381,7 @@ fn resolve_case(scenario: &Scenario, case: &Case, index: usize) -> Result<Resolv
     allow.logs.extend(case.allow.logs.iter().cloned());
     allow.hang |= case.allow.hang;
     allow.trap |= case.allow.trap;
+    allow.phase |= case.allow.phase;
     Ok(ResolvedCase {
         name: case.name.clone(),
         index,

@@ -352,6 +352,9 @@ pub struct Allow {
     /// A plugin may trap.
     #[serde(default)]
     pub trap: bool,
+    /// A plugin may make host calls in phases in which Envoy refuses them.
+    #[serde(default)]
+    pub phase: bool,
 }
 
 /// Limits on what a callback may use. Counted by the emulator, the same on every machine.
