@@ -1,0 +1,126 @@
+//! Request headers that speak of a client certificate: a client must not write them itself.
+//!
+//! 1. All names of the list are stripped; a trailing `*` means all names that begin so.
+//! 2. `_` counts as `-`: CGI and its heirs (WSGI, Rack, PHP) read both as the same variable.
+//! 3. Envoy's own `x-forwarded-client-cert` stays where it can be Envoy's: on a connection with a certificate that is proven by
+//!    the listener or by its digest. Whether Envoy then writes it anew is its `forward_client_cert_details` (`SANITIZE_SET`).
+
+use launchgate_sdk::{ConfigErrors, Headers};
+
+/// Envoy's own header.
+pub(crate) const ENVOYS: &str = "x-forwarded-client-cert";
+
+/// Names in use: Envoy, RFC 9440, nginx and Apache, Traefik, AWS, Google Cloud, Azure, F5.
+pub(crate) const KNOWN: &[&str] = &[
+    "x-forwarded-client-cert*",
+    "client-cert",
+    "client-cert-chain",
+    "ssl-client-*",
+    "ssl-cert",
+    "x-ssl-client-*",
+    "x-ssl-cert",
+    "x-client-cert*",
+    "x-client-dn",
+    "x-client-verify",
+    "x-client-ssl-*",
+    "x-forwarded-tls-client-cert*",
+    "x-forwarded-ssl-client-*",
+    "x-amzn-mtls-*",
+    "x-arr-clientcert",
+];
+
+/// Names to strip.
+#[derive(Debug)]
+pub(crate) struct CertificateHeaders(Vec<String>);
+
+impl CertificateHeaders {
+    /// Checks the patterns.
+    pub(crate) fn new(patterns: &[String], errors: &mut ConfigErrors) -> Self {
+        for (index, pattern) in patterns.iter().enumerate() {
+            let name = pattern.strip_suffix('*').unwrap_or(pattern);
+            let valid = !name.is_empty()
+                && name.bytes().all(launchgate_sdk::headers::is_token_byte)
+                && !name.contains('*');
+            errors.check(
+                valid,
+                format!("certificate_headers.strip[{index}]"),
+                "expected a header name, or the begin of one and \"*\"",
+            );
+        }
+        Self(
+            patterns
+                .iter()
+                .map(|pattern| pattern.to_ascii_lowercase().replace('_', "-"))
+                .collect(),
+        )
+    }
+
+    /// The names of a request that are to go, each once.
+    pub(crate) fn found(&self, request: &Headers) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (name, _) in request.iter() {
+            if name.first() == Some(&b':') || !self.0.iter().any(|pattern| is_match(pattern, name))
+            {
+                continue;
+            }
+            let name = String::from_utf8_lossy(name);
+            if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+                names.push(name.into_owned());
+            }
+        }
+        names
+    }
+}
+
+fn is_match(pattern: &str, name: &[u8]) -> bool {
+    let folded = |name: &[u8], pattern: &[u8]| {
+        let fold = |byte: &u8| {
+            if *byte == b'_' {
+                b'-'
+            } else {
+                byte.to_ascii_lowercase()
+            }
+        };
+        name.iter().map(fold).eq(pattern.iter().copied())
+    };
+    match pattern.strip_suffix('*') {
+        Some(start) => name
+            .get(..start.len())
+            .is_some_and(|begin| folded(begin, start.as_bytes())),
+        None => folded(name, pattern.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_headers_are_found_in_every_spelling() {
+        let known: Vec<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();
+        let headers = CertificateHeaders::new(&known, &mut ConfigErrors::default());
+        for (name, found) in [
+            ("x-forwarded-client-cert", true),
+            ("X-Forwarded-Client-Cert", true),
+            ("x_forwarded_client_cert", true),
+            ("x-forwarded-client-cert-chain", true),
+            ("client-cert", true),
+            ("Client-Cert-Chain", true),
+            ("client_cert", true),
+            ("ssl-client-verify", true),
+            ("SSL_CLIENT_CERT", true),
+            ("x-ssl-client-s-dn", true),
+            ("x-amzn-mtls-clientcert-subject", true),
+            ("x-forwarded-tls-client-cert-info", true),
+            ("x-arr-clientcert", true),
+            ("client-certificate", false),
+            ("x-forwarded-for", false),
+            ("x-client", false),
+            ("my-client-cert", false),
+            (":path", false),
+        ] {
+            let request = Headers::from_pairs([(name, "x"), (name, "y")]);
+            assert_eq!(headers.found(&request).len(), usize::from(found), "{name}");
+        }
+    }
+}
