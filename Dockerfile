@@ -1,0 +1,12 @@
+# One plugin as the smallest image that Istio's agent and Envoy Gateway load, for those who build in containers:
+#   docker build --build-arg PLUGIN=health -t registry.example.org/launchgate/plugins/health:0.1.0 .
+# `make image` needs no container engine and adds schema, README and bill of materials.
+FROM rust:1.95.0-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+ARG PLUGIN
+RUN test -n "$PLUGIN" && make build && cp "dist/$PLUGIN.wasm" /plugin.wasm
+
+FROM scratch
+COPY --from=build /plugin.wasm /plugin.wasm
