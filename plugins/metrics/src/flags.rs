@@ -1,24 +1,16 @@
-//! Envoy's response flags: which bits mean that the client left, and their short names (Envoy's access log reference,
-//! `%RESPONSE_FLAGS%`; bits as in `stream_info.h` of Envoy 1.36 to 1.40).
+//! The label `flags`: Envoy's response flags as one text.
 
-const NAMES: [&str; 30] = [
-    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH", "DPE", "UMSDR",
-    "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
-];
-/// `DC` (the connection ended) and `DR` (the stream was reset by the client).
-const CLIENT_LEFT: u64 = 1 << 14 | 1 << 28;
+use launchgate_sdk::response_flags::{DC, DR, NAMES, names};
 
-/// Whether the client left before the response was whole.
+/// Whether the client left before the response was whole: the connection ended, or the client reset the stream.
 pub(crate) fn client_left(flags: u64) -> bool {
-    flags & CLIENT_LEFT != 0
+    flags & (DC | DR) != 0
 }
 
-/// Short names joined by `.`, `-` where there are none; a bit without a name is `_OTHER`, once.
+/// Short names joined by `.`, `-` where there are none; bits without a name are `_OTHER`, once.
 pub(crate) fn text(flags: u64) -> String {
-    let mut names: Vec<&str> = NAMES.iter().enumerate().filter(|(bit, _)| flags >> bit & 1 == 1).map(|(_, name)| *name).collect();
-    if flags >> NAMES.len() != 0 {
-        names.push("_OTHER");
-    }
+    let unknown = flags >> NAMES.len() != 0;
+    let names: Vec<&str> = names(flags).chain(unknown.then_some("_OTHER")).collect();
     if names.is_empty() { "-".to_owned() } else { names.join(".") }
 }
 

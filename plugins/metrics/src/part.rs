@@ -96,7 +96,8 @@ mod tests {
     fn part(seed: u64) -> Part {
         let mut part = Part { dropped: seed, ..Part::default() };
         for label in [b"GET\0/a".as_slice(), b"POST\0_OTHER"] {
-            let mut cell = Cell { requests: 1 + seed, ..Cell::default() };
+            let mut cell = Cell::default();
+            cell.requests = 1 + seed;
             let bucket = cell.of_mut(Kind::Duration).observe(seed * 7_000_000, &[5, 10], 1_000_000);
             cell.of_mut(Kind::Duration).exemplars.insert(bucket, Exemplar { trace: [seed as u8; 16], value: seed, at: seed });
             cell.of_mut(Kind::ResponseSize).observe(u64::MAX, &[100], 1);

@@ -58,16 +58,17 @@ struct Handles {
 /// A label set of this worker.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// Escaped label values, in the order of the names.
+    /// Label values in the order of the names; what writes a stat name escapes them.
     values: Vec<String>,
     handles: Option<Handles>,
-    /// The key of its cell.
+    /// The key of its cell: the values, escaped and joined by NUL.
     pub(crate) joined: Box<[u8]>,
 }
 
 impl Row {
     pub(crate) fn new(values: Vec<String>) -> Self {
-        let joined = values.join("\0").into_bytes().into();
+        let escaped: Vec<String> = values.iter().map(|value| escape_label(value.as_bytes())).collect();
+        let joined = escaped.join("\0").into_bytes().into();
         Self { values, handles: None, joined }
     }
 
@@ -141,7 +142,7 @@ pub(crate) fn bounds(settings: &Settings, kind: Kind) -> &[u64] {
     }
 }
 
-/// The escaped values of a label set, in the order of the names.
+/// The values of a label set, in the order of the names.
 pub(crate) fn values(settings: &Settings, key: &SeriesKey, class: &str, names: &Names) -> Vec<String> {
     let vocabulary = settings.labels.iter().map(|label| match label {
         Label::Method => method_name(key.method).to_owned(),
@@ -158,7 +159,7 @@ pub(crate) fn values(settings: &Settings, key: &SeriesKey, class: &str, names: &
         Label::Attempts => key.attempts.to_string(),
     });
     let custom = key.custom.iter().take(settings.custom.len()).enumerate().map(|(position, id)| names.custom(settings, position, *id));
-    vocabulary.chain(custom).map(|value| escape_label(value.as_bytes())).collect()
+    vocabulary.chain(custom).collect()
 }
 
 /// Texts that this worker met, by number.

@@ -104,7 +104,7 @@ const MOST_BOUNDS: usize = 30;
 const MOST_ROUTES: usize = 10_000;
 
 /// How many labels a request's headers can give.
-pub const MOST_CUSTOM: usize = 8;
+pub(crate) const MOST_CUSTOM: usize = 8;
 
 impl Settings {
     /// Checks a configuration.

@@ -206,9 +206,6 @@ fn the_cap_holds_for_all_workers_together_and_the_rest_overflows() {
             worker.exchange(&mut Request::get("/").header("x-tenant", format!("t{}", turn % 20)), Duration::from_millis(1));
         }
     }
-    let page = scrape(&mut workers[1]);
-    let series = page.lines().filter(|line| line.starts_with("launchgate_http_requests_total{")).count();
-    assert_eq!(series, 1 + 6 + 4 - 10 + 10, "{page}");
     workers.iter_mut().for_each(Worker::tick);
     let page = scrape(&mut workers[1]);
     let series = page.lines().filter(|line| line.starts_with("launchgate_http_requests_total{")).count();
