@@ -75,7 +75,7 @@ clean: ## Remove what was built (tools stay)
 .PHONY: test-wasm
 test-wasm: $(TOOLS)/stamps/wasm-bindgen ## The pure parts of the SDK as wasm under Node; fails if a test did not run
 	@CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$(TOOLS)/cargo/bin/wasm-bindgen-test-runner \
-	  cargo test --locked --quiet -p launchgate-sdk --lib --target wasm32-unknown-unknown 2>&1 | tee $(TARGET_DIR)/test-wasm.log
+	  cargo test --locked -p launchgate-sdk --lib --target wasm32-unknown-unknown 2>&1 | tee $(TARGET_DIR)/test-wasm.log
 	@written=$$(grep -rhoE '#\[wasm_bindgen_test' sdk/src | wc -l); \
 	  ran=$$(grep -oE '[0-9]+ passed' $(TARGET_DIR)/test-wasm.log | awk '{n += $$1} END {print n + 0}'); \
 	  echo "under Node: $$ran of $$written tests ran"; test "$$ran" -eq "$$written"

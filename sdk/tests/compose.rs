@@ -1,5 +1,7 @@
 //! A composition behaves as a chain of filters would.
 
+#![allow(clippy::unwrap_used, reason = "a test")]
+
 use std::time::Duration;
 
 use launchgate_sdk::fake::{Exchange, Host};

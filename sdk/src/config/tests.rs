@@ -16,6 +16,7 @@ struct Raw {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only their reading is tested")]
 struct Item {
     name: String,
     #[serde(default)]

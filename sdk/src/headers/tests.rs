@@ -33,7 +33,8 @@ fn all_values_of_a_name_are_there_as_bytes() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn only_the_difference_is_written_back() {
-    let cases: [(&str, fn(&mut Headers), Vec<Edit>); 7] = [
+    type Case = (&'static str, fn(&mut Headers), Vec<Edit>);
+    let cases: [Case; 7] = [
         ("nothing changed", |_| {}, vec![]),
         (
             "set to what it was",

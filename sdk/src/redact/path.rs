@@ -118,7 +118,7 @@ mod tests {
             let found: Vec<_> = pattern
                 .secrets(path.as_bytes())
                 .into_iter()
-                .map(|range| &path[range])
+                .map(|range| path.get(range).unwrap())
                 .collect();
             assert_eq!(found, secrets, "{path}");
         }

@@ -136,7 +136,7 @@ mod tests {
             "x",
             "-",
             "0-",
-            &format!("{LONG}"),
+            LONG,
             &format!("{LONG}-{SPAN}-2"),
             &format!("{LONG}-{SPAN}-1-"),
             &format!("{LONG}-{SPAN}-1-{SPAN}-"),
