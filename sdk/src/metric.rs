@@ -4,7 +4,8 @@
 //! 2. A series is a family with label values. Its Envoy stat name is the family's name followed by `k=.=v;.;` for each
 //!    label (Istio's encoding), so that one tag regex of the form `(k=\.=(.*?);\.;)` a label serves Envoy and Istio.
 //! 3. Label values are escaped: bytes outside `[A-Za-z0-9_./{}*:-]` become `%XX`, the result is cut at 128 bytes, and the
-//!    dot after `cache`, `component`, `tag` and `wasm_filter` is escaped, since Istio's own tag regexes bite there.
+//!    dot after `cache`, `component`, `tag`, `wasm_filter` and `rbac` and before `istio_dry_run_` and `shadow_` is escaped,
+//!    since Istio's own tag regexes bite there.
 //! 4. The [`Registry`] numbers the series; the edge defines each at the host once, on first use (Envoy never frees one).
 
 use std::collections::BTreeMap;
@@ -196,14 +197,19 @@ pub fn stat_name<L: AsRef<str>>(name: &str, labels: &[L], values: &[&[u8]]) -> S
 }
 
 const LABEL_LIMIT: usize = 128;
-const BITTEN: [&str; 4] = ["cache", "component", "tag", "wasm_filter"];
+/// Istio's tag regexes bite the dot after these words, and the dot before the others.
+const BITTEN_AFTER: [&str; 5] = ["cache", "component", "tag", "wasm_filter", "rbac"];
+const BITTEN_BEFORE: [&[u8]; 2] = [b"istio_dry_run_", b"shadow_"];
 
 /// A label value that cannot add a label, break the stat name or the exposition, whatever bytes come in.
 pub fn escape_label(value: &[u8]) -> String {
     let mut text = String::with_capacity(value.len().min(LABEL_LIMIT));
-    for byte in value {
+    for (position, byte) in value.iter().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || b"_./{}*:-".contains(byte);
-        let bitten = *byte == b'.' && BITTEN.iter().any(|word| text.ends_with(word));
+        let after = value.get(position + 1..).unwrap_or_default();
+        let bitten = *byte == b'.'
+            && (BITTEN_AFTER.iter().any(|word| text.ends_with(word))
+                || BITTEN_BEFORE.iter().any(|word| after.starts_with(word)));
         if text.len() + if plain && !bitten { 1 } else { 3 } > LABEL_LIMIT {
             break;
         }
@@ -246,6 +252,10 @@ mod tests {
             (
                 b"component.x tag.y wasm_filter.z",
                 "component%2Ex%20tag%2Ey%20wasm_filter%2Ez",
+            ),
+            (
+                b"rbac.allowed a.istio_dry_run_allow_b.shadow_denied",
+                "rbac%2Eallowed%20a%2Eistio_dry_run_allow_b%2Eshadow_denied",
             ),
             (b"", ""),
         ] {
