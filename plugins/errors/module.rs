@@ -1,1 +1,2 @@
 //! The module: one registration line.
+launchgate_sdk::register!(launchgate_errors::Errors);

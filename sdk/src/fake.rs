@@ -59,6 +59,14 @@ impl Shared {
         self.0.borrow().numbers.clone()
     }
 
+    /// Writes a shared value, as another module of the process would.
+    pub fn set(&self, key: &str, value: &[u8]) {
+        let mut inner = self.0.borrow_mut();
+        inner.version += 1;
+        let version = inner.version;
+        inner.values.insert(key.to_owned(), (value.to_vec(), version));
+    }
+
     /// Shared values by key.
     pub fn values(&self) -> BTreeMap<String, Vec<u8>> {
         self.0

@@ -258,7 +258,7 @@ pub fn clean(text: &str, limit: usize) -> String {
     };
     cut(
         text.chars()
-            .take(limit + 1)
+            .take(limit.saturating_add(1))
             .map(|letter| if hidden(letter) { ' ' } else { letter })
             .collect(),
         limit,
