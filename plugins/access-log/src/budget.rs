@@ -15,10 +15,21 @@ const SHORTEST: usize = 16;
 /// Room for `truncated` itself.
 const ROOM: usize = 160;
 
-const LAST: [Name; 6] = [Name::Method, Name::Path, Name::Status, Name::Duration, Name::UserId, Name::UserIdVerified];
+const LAST: [Name; 6] = [
+    Name::Method,
+    Name::Path,
+    Name::Status,
+    Name::Duration,
+    Name::UserId,
+    Name::UserIdVerified,
+];
 
 /// The record as a line of at most `limit` bytes, and whether something was cut.
-pub(crate) fn fit(record: &mut Record, limit: usize, render: impl Fn(&Record) -> String) -> (String, bool) {
+pub(crate) fn fit(
+    record: &mut Record,
+    limit: usize,
+    render: impl Fn(&Record) -> String,
+) -> (String, bool) {
     let mut line = render(record);
     if line.len() <= limit {
         return (line, false);
@@ -34,7 +45,12 @@ pub(crate) fn fit(record: &mut Record, limit: usize, render: impl Fn(&Record) ->
 fn cut_texts(record: &mut Record, excess: usize) {
     let mut widths: Vec<usize> = texts(record).map(|(_, text)| width(text)).collect();
     widths.sort_unstable_by(|a, b| b.cmp(a));
-    let saved = |cap: usize| widths.iter().map(|width| width.saturating_sub(cap)).sum::<usize>();
+    let saved = |cap: usize| {
+        widths
+            .iter()
+            .map(|width| width.saturating_sub(cap))
+            .sum::<usize>()
+    };
     let longest = widths.first().copied().unwrap_or(0);
     // The largest cap that saves enough, by bisection; at least the shortest.
     let (mut low, mut high) = (SHORTEST, longest.max(SHORTEST));
@@ -65,16 +81,23 @@ fn texts(record: &Record) -> impl Iterator<Item = (&str, &Vec<u8>)> {
 }
 
 fn texts_mut(record: &mut Record) -> impl Iterator<Item = (String, &mut Vec<u8>)> {
-    let fields = record.fields.iter_mut().filter_map(|(key, value)| match value {
-        Value::Text(text) => Some((key.flat().to_owned(), text)),
-        _ => None,
-    });
+    let fields = record
+        .fields
+        .iter_mut()
+        .filter_map(|(key, value)| match value {
+            Value::Text(text) => Some((key.flat().to_owned(), text)),
+            _ => None,
+        });
     std::iter::once(("message".to_owned(), &mut record.message)).chain(fields)
 }
 
 fn drop_field(record: &mut Record) -> bool {
     let is_last = |key: &Key| matches!(key, Key::Known(name) if LAST.contains(name));
-    let at = record.fields.iter().rposition(|(key, _)| !is_last(key)).or_else(|| record.fields.len().checked_sub(1));
+    let at = record
+        .fields
+        .iter()
+        .rposition(|(key, _)| !is_last(key))
+        .or_else(|| record.fields.len().checked_sub(1));
     let Some(at) = at else { return false };
     let (key, _) = record.fields.remove(at);
     note(record, key.flat());
@@ -94,7 +117,12 @@ fn note(record: &mut Record, name: &str) {
 
 /// Bytes that a text takes in JSON, without quotes: never fewer than it really takes.
 fn width(text: &[u8]) -> usize {
-    text.utf8_chunks().map(|chunk| chunk.valid().chars().map(letter_width).sum::<usize>() + if chunk.invalid().is_empty() { 0 } else { 3 }).sum()
+    text.utf8_chunks()
+        .map(|chunk| {
+            chunk.valid().chars().map(letter_width).sum::<usize>()
+                + if chunk.invalid().is_empty() { 0 } else { 3 }
+        })
+        .sum()
 }
 
 fn letter_width(letter: char) -> usize {
@@ -151,7 +179,9 @@ mod tests {
             service: "s".repeat(128),
             ..Resource::default()
         };
-        fit(record, limit, |record| render::line(format, &resource, record))
+        fit(record, limit, |record| {
+            render::line(format, &resource, record)
+        })
     }
 
     #[test]
@@ -163,7 +193,11 @@ mod tests {
         ]);
         let (line, cut) = fitted(&mut record, 2048, Format::Launchgate);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert!(cut && line.len() <= 2048 && line.len() > 1700, "{}", line.len());
+        assert!(
+            cut && line.len() <= 2048 && line.len() > 1700,
+            "{}",
+            line.len()
+        );
         assert_eq!(read["truncated"], serde_json::json!(["path", "query"]));
         assert_eq!(read["host"], "example.org");
     }
@@ -177,8 +211,18 @@ mod tests {
 
     #[test]
     fn fields_of_the_configuration_go_first() {
-        let custom = (0..64).map(|number| (Key::Custom(format!("{}{number}", "f".repeat(60)).into()), Value::Integer(1)));
-        let mut record = record([text(Name::Path, b"/a".to_vec())].into_iter().chain(custom).collect());
+        let custom = (0..64).map(|number| {
+            (
+                Key::Custom(format!("{}{number}", "f".repeat(60)).into()),
+                Value::Integer(1),
+            )
+        });
+        let mut record = record(
+            [text(Name::Path, b"/a".to_vec())]
+                .into_iter()
+                .chain(custom)
+                .collect(),
+        );
         let (line, _) = fitted(&mut record, 1024, Format::Otlp);
         assert!(line.len() <= 1024 && line.contains("url.path"), "{line}");
         assert_eq!(record.truncated.len(), NAMED + 1);

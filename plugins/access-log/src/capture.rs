@@ -12,7 +12,16 @@ use crate::field::{Field, Source};
 #[derive(Debug)]
 pub(crate) struct Capture(BTreeSet<Vec<u8>>);
 
-const ALWAYS: [&str; 8] = [":method", ":path", ":authority", ":scheme", "user-agent", "referer", "x-request-id", "content-type"];
+const ALWAYS: [&str; 8] = [
+    ":method",
+    ":path",
+    ":authority",
+    ":scheme",
+    "user-agent",
+    "referer",
+    "x-request-id",
+    "content-type",
+];
 
 impl Capture {
     /// What this configuration needs.
@@ -21,18 +30,35 @@ impl Capture {
         for format in &config.trace {
             names.extend(match format {
                 TraceFormat::Traceparent => &["traceparent"][..],
-                TraceFormat::B3 => &["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-sampled", "x-b3-flags"],
+                TraceFormat::B3 => &[
+                    "b3",
+                    "x-b3-traceid",
+                    "x-b3-spanid",
+                    "x-b3-sampled",
+                    "x-b3-flags",
+                ],
                 TraceFormat::SentryTrace => &["sentry-trace"],
             });
         }
-        names.extend(config.user_id.jwt.as_ref().map(|claim| claim.header.as_str()));
+        names.extend(
+            config
+                .user_id
+                .jwt
+                .as_ref()
+                .map(|claim| claim.header.as_str()),
+        );
         names.insert(&config.user_id.header);
         for field in fields {
             if let Source::Header(name) = &field.source {
                 names.insert(name);
             }
         }
-        Self(names.into_iter().map(|name| name.to_ascii_lowercase().into_bytes()).collect())
+        Self(
+            names
+                .into_iter()
+                .map(|name| name.to_ascii_lowercase().into_bytes())
+                .collect(),
+        )
     }
 
     /// The part of a header map that a record needs.

@@ -99,7 +99,11 @@ pub struct UserIdConfig {
 
 impl Default for UserIdConfig {
     fn default() -> Self {
-        Self { jwt: None, header: String::new(), mode: Redaction::Keep }
+        Self {
+            jwt: None,
+            header: String::new(),
+            mode: Redaction::Keep,
+        }
     }
 }
 
@@ -148,7 +152,10 @@ pub struct SampleConfig {
 
 impl Default for SampleConfig {
     fn default() -> Self {
-        Self { rate_percent: Percent::ALL, keep_slower_than: None }
+        Self {
+            rate_percent: Percent::ALL,
+            keep_slower_than: None,
+        }
     }
 }
 
@@ -167,6 +174,10 @@ pub struct StormConfig {
 
 impl Default for StormConfig {
     fn default() -> Self {
-        Self { max_records: 0, window: Period::seconds(10), max_keys: 256 }
+        Self {
+            max_records: 0,
+            window: Period::seconds(10),
+            max_keys: 256,
+        }
     }
 }

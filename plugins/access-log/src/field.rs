@@ -37,35 +37,80 @@ const NAME_LIMIT: usize = 64;
 
 impl Field {
     /// Checks a field at `at`. Notes every mistake.
-    pub(crate) fn read(name: &str, config: &FieldConfig, at: &str, errors: &mut ConfigErrors) -> Option<Self> {
+    pub(crate) fn read(
+        name: &str,
+        config: &FieldConfig,
+        at: &str,
+        errors: &mut ConfigErrors,
+    ) -> Option<Self> {
         let before = errors.iter().count();
         let fits = name.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
             && name.len() <= NAME_LIMIT
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
         errors.check(fits, at, "expected a name of at most 64 letters, digits, \"_\", \".\" and \"-\", not first a digit");
         let taken = RESERVED.contains(&name) || Name::parse(name).is_some();
         errors.check(!taken, at, "expected a name that no field of the model has");
-        let sources = [&config.header, &config.response_header, &config.attribute, &config.value];
+        let sources = [
+            &config.header,
+            &config.response_header,
+            &config.attribute,
+            &config.value,
+        ];
         let set = sources.iter().filter(|text| !text.is_empty()).count();
-        errors.check(set == 1, at, "expected exactly one of header, response_header, attribute, value");
-        for (key, header) in [("header", &config.header), ("response_header", &config.response_header)] {
-            errors.check(header.is_empty() || InvalidHeader::check(header, b"").is_ok(), format!("{at}.{key}"), "expected a header name");
+        errors.check(
+            set == 1,
+            at,
+            "expected exactly one of header, response_header, attribute, value",
+        );
+        for (key, header) in [
+            ("header", &config.header),
+            ("response_header", &config.response_header),
+        ] {
+            errors.check(
+                header.is_empty() || InvalidHeader::check(header, b"").is_ok(),
+                format!("{at}.{key}"),
+                "expected a header name",
+            );
         }
         let path = parse_path(&config.attribute);
-        errors.check(path.is_some() || config.attribute.is_empty(), format!("{at}.attribute"), "expected an attribute such as \"xds.route_name\"");
-        let constant = config.value.is_empty() || typed(config.value.as_bytes(), config.r#type, false).is_some();
-        errors.check(constant, format!("{at}.value"), "expected a value of the field's type");
-        let source = match (config.header.as_str(), config.response_header.as_str(), path) {
+        errors.check(
+            path.is_some() || config.attribute.is_empty(),
+            format!("{at}.attribute"),
+            "expected an attribute such as \"xds.route_name\"",
+        );
+        let constant = config.value.is_empty()
+            || typed(config.value.as_bytes(), config.r#type, false).is_some();
+        errors.check(
+            constant,
+            format!("{at}.value"),
+            "expected a value of the field's type",
+        );
+        let source = match (
+            config.header.as_str(),
+            config.response_header.as_str(),
+            path,
+        ) {
             ("", "", None) => Source::Constant(config.value.clone()),
             ("", "", Some(path)) => Source::Attribute(path),
             ("", header, _) => Source::ResponseHeader(header.to_ascii_lowercase()),
             (header, _, _) => Source::Header(header.to_ascii_lowercase()),
         };
-        (errors.iter().count() == before).then(|| Self { name: name.into(), source, kind: config.r#type })
+        (errors.iter().count() == before).then(|| Self {
+            name: name.into(),
+            source,
+            kind: config.r#type,
+        })
     }
 
     /// Its value for an exchange, redacted; `None` where there is none, or none of its type.
-    pub(crate) fn value(&self, request: &Headers, view: &EndView<'_>, redactor: &Redactor) -> Option<Value> {
+    pub(crate) fn value(
+        &self,
+        request: &Headers,
+        view: &EndView<'_>,
+        redactor: &Redactor,
+    ) -> Option<Value> {
         let (bytes, native) = match &self.source {
             Source::Header(name) => (header(request, name, redactor)?, false),
             Source::ResponseHeader(name) => (header(view.response(), name, redactor)?, false),
@@ -73,7 +118,14 @@ impl Field {
                 let path: Vec<&str> = path.iter().map(String::as_str).collect();
                 let value = view.property(&path).filter(|value| !value.is_empty())?;
                 let text = self.kind == FieldType::Text;
-                (if text { redactor.header(path.last()?, &value)? } else { value }, true)
+                (
+                    if text {
+                        redactor.header(path.last()?, &value)?
+                    } else {
+                        value
+                    },
+                    true,
+                )
             }
             Source::Constant(text) => (text.clone().into_bytes(), false),
         };
@@ -95,8 +147,13 @@ fn typed(bytes: &[u8], kind: FieldType, native: bool) -> Option<Value> {
     match kind {
         FieldType::Text => Some(Value::Text(bytes.to_vec())),
         FieldType::Integer => {
-            let number = <[u8; 8]>::try_from(bytes).ok().filter(|_| native).map(u64::from_le_bytes);
-            number.or_else(|| std::str::from_utf8(bytes).ok()?.trim().parse().ok()).map(Value::Integer)
+            let number = <[u8; 8]>::try_from(bytes)
+                .ok()
+                .filter(|_| native)
+                .map(u64::from_le_bytes);
+            number
+                .or_else(|| std::str::from_utf8(bytes).ok()?.trim().parse().ok())
+                .map(Value::Integer)
         }
         FieldType::Flag => match bytes {
             [0] | b"0" | b"false" => Some(Value::Flag(false)),
@@ -134,7 +191,10 @@ mod tests {
     fn attribute_paths_are_split_at_dots_outside_brackets() {
         for (text, parts) in [
             ("xds.route_name", Some(vec!["xds", "route_name"])),
-            ("metadata.filter_metadata.[envoy.lb].zone", Some(vec!["metadata", "filter_metadata", "envoy.lb", "zone"])),
+            (
+                "metadata.filter_metadata.[envoy.lb].zone",
+                Some(vec!["metadata", "filter_metadata", "envoy.lb", "zone"]),
+            ),
             ("plugin_name", Some(vec!["plugin_name"])),
             ("", None),
             ("a..b", None),
@@ -143,23 +203,47 @@ mod tests {
             ("[a]b", None),
             ("a[b]", None),
         ] {
-            assert_eq!(parse_path(text), parts.map(|parts| parts.into_iter().map(str::to_owned).collect()), "{text}");
+            assert_eq!(
+                parse_path(text),
+                parts.map(|parts| parts.into_iter().map(str::to_owned).collect()),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn a_value_that_is_not_of_the_type_is_left_out() {
         for (bytes, kind, native, value) in [
-            (&b"42"[..], FieldType::Integer, false, Some(Value::Integer(42))),
+            (
+                &b"42"[..],
+                FieldType::Integer,
+                false,
+                Some(Value::Integer(42)),
+            ),
             (b" 42 ", FieldType::Integer, false, Some(Value::Integer(42))),
-            (b"12345678", FieldType::Integer, false, Some(Value::Integer(12_345_678))),
-            (&[1, 0, 0, 0, 0, 0, 0, 0], FieldType::Integer, true, Some(Value::Integer(1))),
+            (
+                b"12345678",
+                FieldType::Integer,
+                false,
+                Some(Value::Integer(12_345_678)),
+            ),
+            (
+                &[1, 0, 0, 0, 0, 0, 0, 0],
+                FieldType::Integer,
+                true,
+                Some(Value::Integer(1)),
+            ),
             (b"x", FieldType::Integer, false, None),
             (b"-1", FieldType::Integer, false, None),
             (b"true", FieldType::Flag, false, Some(Value::Flag(true))),
             (&[0], FieldType::Flag, true, Some(Value::Flag(false))),
             (b"yes", FieldType::Flag, false, None),
-            (b"\xff", FieldType::Text, false, Some(Value::Text(vec![0xff]))),
+            (
+                b"\xff",
+                FieldType::Text,
+                false,
+                Some(Value::Text(vec![0xff])),
+            ),
         ] {
             assert_eq!(typed(bytes, kind, native), value, "{bytes:?} {kind:?}");
         }

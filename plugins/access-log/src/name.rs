@@ -98,8 +98,18 @@ names! {
 }
 
 /// Keys that a record has besides the fields of the model.
-pub(crate) const RESERVED: [&str; 10] =
-    ["timestamp", "level", "service", "version", "environment", "message", "trace_id", "span_id", "truncated", "labels"];
+pub(crate) const RESERVED: [&str; 10] = [
+    "timestamp",
+    "level",
+    "service",
+    "version",
+    "environment",
+    "message",
+    "trace_id",
+    "span_id",
+    "truncated",
+    "labels",
+];
 
 impl Name {
     /// The field of this `launchgate` name.

@@ -83,7 +83,11 @@ impl Ending {
     }
 
     fn outcome(self) -> &'static str {
-        if self.client_left() || self.severity() != Severity::Info { "failure" } else { "success" }
+        if self.client_left() || self.severity() != Severity::Info {
+            "failure"
+        } else {
+            "success"
+        }
     }
 
     fn reason(self) -> Option<&'static str> {
@@ -121,17 +125,38 @@ impl Observer {
     /// The trace that the client's headers name, else one of the random numbers given.
     pub(crate) fn trace(&self, request: &Headers, random: impl FnOnce() -> [u8; 16]) -> Trace {
         let context = TraceContext::read(request, &self.trace);
-        Trace { context, id: context.map(|context| context.trace_id).or_else(|| TraceId::new(random())) }
+        Trace {
+            context,
+            id: context
+                .map(|context| context.trace_id)
+                .or_else(|| TraceId::new(random())),
+        }
     }
 
     /// The whole record.
-    pub(crate) fn record(&self, request: &Headers, view: &EndView<'_>, ending: Ending, trace: Trace, stamp: Stamp<'_>) -> Record {
+    pub(crate) fn record(
+        &self,
+        request: &Headers,
+        view: &EndView<'_>,
+        ending: Ending,
+        trace: Trace,
+        stamp: Stamp<'_>,
+    ) -> Record {
         let url = self.redactor.url(request.path());
-        let mark = url.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len());
+        let mark = url
+            .iter()
+            .position(|byte| matches!(byte, b'?' | b'#'))
+            .unwrap_or(url.len());
         let (path, query) = url.split_at_checked(mark).unwrap_or((&url, b""));
         let time = match view.started() {
             Some(started) => started.wall,
-            None => launchgate_sdk::Timestamp::from_nanos(stamp.now.wall.nanos().saturating_sub(nanos(ending.duration))),
+            None => launchgate_sdk::Timestamp::from_nanos(
+                stamp
+                    .now
+                    .wall
+                    .nanos()
+                    .saturating_sub(nanos(ending.duration)),
+            ),
         };
         let mut record = Record {
             time,
@@ -144,9 +169,18 @@ impl Observer {
             fields: Vec::with_capacity(32),
             truncated: Vec::new(),
         };
-        let mut out = Out { record: &mut record, omit: &self.omit };
+        let mut out = Out {
+            record: &mut record,
+            omit: &self.omit,
+        };
         self.identify(&mut out, request, view, trace);
-        self.describe_request(&mut out, request, view, path, query.get(1..).unwrap_or_default());
+        self.describe_request(
+            &mut out,
+            request,
+            view,
+            path,
+            query.get(1..).unwrap_or_default(),
+        );
         self.describe_ending(&mut out, view, ending);
         self.describe_client(&mut out, request, view);
         out.push(Name::SampleRate, || Some(Value::Percent(stamp.rate)));
@@ -171,7 +205,9 @@ impl Observer {
             })
         });
         if let Some(claim) = self.user(request, view)
-            && let Some(id) = self.redactor.apply(self.user_id.mode, claim.value.as_bytes())
+            && let Some(id) = self
+                .redactor
+                .apply(self.user_id.mode, claim.value.as_bytes())
         {
             out.push(Name::UserId, || Some(Value::Text(id)));
             out.push(Name::UserIdVerified, || Some(Value::Flag(claim.verified)));
@@ -182,21 +218,41 @@ impl Observer {
         if self.omit.contains(&Name::UserId) || self.user_id.mode == Redaction::Drop {
             return None;
         }
-        let claim = self.user_id.jwt.as_ref().and_then(|claim| match claim.source {
-            ClaimSource::Metadata => claim.read_metadata(|path| view.property(path)),
-            ClaimSource::Header => claim.read_header(request),
-        });
+        let claim = self
+            .user_id
+            .jwt
+            .as_ref()
+            .and_then(|claim| match claim.source {
+                ClaimSource::Metadata => claim.read_metadata(|path| view.property(path)),
+                ClaimSource::Header => claim.read_header(request),
+            });
         claim.or_else(|| {
-            let value = request.only(&self.user_id.header).filter(|value| !value.is_empty())?;
-            Some(Claim { value: String::from_utf8_lossy(value).into_owned(), verified: false })
+            let value = request
+                .only(&self.user_id.header)
+                .filter(|value| !value.is_empty())?;
+            Some(Claim {
+                value: String::from_utf8_lossy(value).into_owned(),
+                verified: false,
+            })
         })
     }
 
-    fn describe_request(&self, out: &mut Out<'_>, request: &Headers, view: &EndView<'_>, path: &[u8], query: &[u8]) {
+    fn describe_request(
+        &self,
+        out: &mut Out<'_>,
+        request: &Headers,
+        view: &EndView<'_>,
+        path: &[u8],
+        query: &[u8],
+    ) {
         let shown = |value: &[u8]| text(self.redactor.text(value));
         out.push(Name::Method, || shown(request.method()));
-        out.push(Name::Scheme, || shown(request.first(":scheme").unwrap_or_default()));
-        out.push(Name::Host, || text(self.redactor.url(without_port(request.authority()))));
+        out.push(Name::Scheme, || {
+            shown(request.first(":scheme").unwrap_or_default())
+        });
+        out.push(Name::Host, || {
+            text(self.redactor.url(without_port(request.authority())))
+        });
         out.push(Name::Path, || text(path));
         out.push(Name::Query, || text(query));
         out.push(Name::HttpVersion, || {
@@ -207,27 +263,51 @@ impl Observer {
 
     fn describe_ending(&self, out: &mut Out<'_>, view: &EndView<'_>, ending: Ending) {
         let integer = |attribute| view.integer(attribute).map(Value::Integer);
-        let shown = |attribute| view.attribute(attribute).and_then(|value| text(self.redactor.text(&value)));
-        out.push(Name::Status, || ending.status.map(|status| Value::Integer(status.into())));
+        let shown = |attribute| {
+            view.attribute(attribute)
+                .and_then(|value| text(self.redactor.text(&value)))
+        };
+        out.push(Name::Status, || {
+            ending.status.map(|status| Value::Integer(status.into()))
+        });
         out.push(Name::GrpcStatus, || ending.grpc_status.map(Value::Integer));
         out.push(Name::Outcome, || text(ending.outcome()));
         out.push(Name::Reason, || ending.reason().and_then(text));
         out.push(Name::Duration, || Some(Value::Duration(ending.duration)));
         out.push(Name::RequestBytes, || integer(Attribute::RequestTotalSize));
-        out.push(Name::ResponseBytes, || integer(Attribute::ResponseTotalSize));
+        out.push(Name::ResponseBytes, || {
+            integer(Attribute::ResponseTotalSize)
+        });
         out.push(Name::Route, || shown(Attribute::RouteName));
         out.push(Name::Cluster, || shown(Attribute::ClusterName));
         out.push(Name::Upstream, || shown(Attribute::UpstreamAddress));
         out.push(Name::Attempts, || integer(Attribute::UpstreamAttempts));
-        out.push(Name::Flags, || text(response_flags::names(ending.flags).collect::<Vec<_>>().join(",")));
+        out.push(Name::Flags, || {
+            text(
+                response_flags::names(ending.flags)
+                    .collect::<Vec<_>>()
+                    .join(","),
+            )
+        });
         out.push(Name::Details, || shown(Attribute::ResponseCodeDetails));
     }
 
     fn describe_client(&self, out: &mut Out<'_>, request: &Headers, view: &EndView<'_>) {
         if !(self.omit.contains(&Name::ClientIp) && self.omit.contains(&Name::ClientIpClaimed)) {
-            let peer = Peer::read(view.attribute(Attribute::SourceAddress).as_deref(), self.trust_envoy_xff);
-            let name = if peer.ip().is_some() { Name::ClientIp } else { Name::ClientIpClaimed };
-            out.push(name, || peer.claimed_ip().and_then(|ip| self.redactor.ip(ip)).and_then(text));
+            let peer = Peer::read(
+                view.attribute(Attribute::SourceAddress).as_deref(),
+                self.trust_envoy_xff,
+            );
+            let name = if peer.ip().is_some() {
+                Name::ClientIp
+            } else {
+                Name::ClientIpClaimed
+            };
+            out.push(name, || {
+                peer.claimed_ip()
+                    .and_then(|ip| self.redactor.ip(ip))
+                    .and_then(text)
+            });
         }
         out.push(Name::UserAgent, || self.header(request, "user-agent"));
         out.push(Name::Referer, || self.header(request, "referer"));

@@ -6,7 +6,8 @@ use std::time::Duration;
 use launchgate_sdk::hash::Key as HmacKey;
 use launchgate_sdk::redact::Redaction;
 use launchgate_sdk::{
-    Answer, ConfigErrors, Effects, EndView, Family, Headers, Mode, Phases, Policy, RequestView, RootContext, Setup, StreamContext, Time, Verdict,
+    Answer, ConfigErrors, Effects, EndView, Family, Headers, Mode, Phases, Policy, RequestView,
+    RootContext, Setup, StreamContext, Time, Verdict,
 };
 
 use crate::budget;
@@ -61,7 +62,13 @@ pub struct Exchange {
 impl Policy for AccessLog {
     const NAME: &'static str = "access-log";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const PHASES: Phases = Phases { request: true, end: true, tick: true, answer: true, ..Phases::NONE };
+    const PHASES: Phases = Phases {
+        request: true,
+        end: true,
+        tick: true,
+        answer: true,
+        ..Phases::NONE
+    };
     const METRICS: &'static [Family] = metrics::ALL;
     type Config = Config;
     type Exchange = Exchange;
@@ -84,7 +91,12 @@ impl Policy for AccessLog {
             resource,
         };
         if !writer.sinks.is_empty() || config.storm.max_records > 0 {
-            let oldest = config.sinks.iter().map(|sink| sink.batch.max_age.0 / 4).min().unwrap_or(LONGEST_TICK);
+            let oldest = config
+                .sinks
+                .iter()
+                .map(|sink| sink.batch.max_age.0 / 4)
+                .min()
+                .unwrap_or(LONGEST_TICK);
             setup.tick(oldest.clamp(SHORTEST_TICK, LONGEST_TICK));
         }
         let policy = Self {
@@ -99,14 +111,22 @@ impl Policy for AccessLog {
         errors.into_result(policy)
     }
 
-    fn on_request(&mut self, view: &mut RequestView<'_>, exchange: &mut Exchange, _: &mut StreamContext<'_>) -> Verdict {
+    fn on_request(
+        &mut self,
+        view: &mut RequestView<'_>,
+        exchange: &mut Exchange,
+        _: &mut StreamContext<'_>,
+    ) -> Verdict {
         exchange.request = Some(self.capture.take(view.headers()));
         Verdict::Continue
     }
 
     fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Exchange, cx: &mut StreamContext<'_>) {
         self.close_storms(cx.now, cx.fx);
-        let request = exchange.request.take().unwrap_or_else(|| self.capture.take(view.request()));
+        let request = exchange
+            .request
+            .take()
+            .unwrap_or_else(|| self.capture.take(view.request()));
         if let Some(record) = self.observe(&request, view, cx) {
             self.writer.exchange(record, &self.counters, cx.now, cx.fx);
         } else {
@@ -132,14 +152,22 @@ impl Policy for AccessLog {
 
 impl AccessLog {
     /// The record of an exchange, unless it is left out.
-    fn observe(&mut self, request: &Headers, view: &EndView<'_>, cx: &mut StreamContext<'_>) -> Option<Record> {
+    fn observe(
+        &mut self,
+        request: &Headers,
+        view: &EndView<'_>,
+        cx: &mut StreamContext<'_>,
+    ) -> Option<Record> {
         let ending = Ending::read(request, view);
         let ports = &mut *cx.ports;
         let trace = self.observer.trace(request, || {
             let (high, low) = (ports.random(), ports.random());
             (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
         });
-        let Some(rate) = self.sampling.decide(ending.is_error(), ending.duration, trace.id) else {
+        let Some(rate) = self
+            .sampling
+            .decide(ending.is_error(), ending.duration, trace.id)
+        else {
             cx.fx.count(self.counters.sampled_out);
             return None;
         };
@@ -155,13 +183,20 @@ impl AccessLog {
             return None;
         }
         let seq = self.writer.next_seq();
-        let stamp = Stamp { rate, seq, worker: &self.writer.worker, now: cx.now };
+        let stamp = Stamp {
+            rate,
+            seq,
+            worker: &self.writer.worker,
+            now: cx.now,
+        };
         Some(self.observer.record(request, view, ending, trace, stamp))
     }
 
     fn kind(&self, request: &Headers, view: &EndView<'_>, ending: Ending) -> Kind {
         let method = self.observer.redactor.text(request.method());
-        let route = view.attribute(launchgate_sdk::Attribute::RouteName).unwrap_or_default();
+        let route = view
+            .attribute(launchgate_sdk::Attribute::RouteName)
+            .unwrap_or_default();
         Kind {
             status: ending.status.unwrap_or(0),
             method: method.get(..16).unwrap_or(&method).to_vec(),
@@ -184,8 +219,13 @@ impl AccessLog {
     }
 
     fn send(&mut self, position: usize, cx: &mut RootContext<'_, usize>) {
-        let Writer { sinks, resource, .. } = &mut self.writer;
-        if let Some(call) = sinks.get_mut(position).and_then(|sink| sink.next(resource, cx.now)) {
+        let Writer {
+            sinks, resource, ..
+        } = &mut self.writer;
+        if let Some(call) = sinks
+            .get_mut(position)
+            .and_then(|sink| sink.next(resource, cx.now))
+        {
             cx.call(position, call);
         }
     }
@@ -220,9 +260,23 @@ impl Writer {
     }
 
     /// Renders a record within the budget, counts it and hands it to the sinks.
-    fn render(&mut self, mut record: Record, counters: &Counters, now: Time, fx: &mut Effects) -> String {
-        let Self { format, resource, limit, sinks, .. } = self;
-        let (line, cut) = budget::fit(&mut record, *limit, |record| render::line(*format, resource, record));
+    fn render(
+        &mut self,
+        mut record: Record,
+        counters: &Counters,
+        now: Time,
+        fx: &mut Effects,
+    ) -> String {
+        let Self {
+            format,
+            resource,
+            limit,
+            sinks,
+            ..
+        } = self;
+        let (line, cut) = budget::fit(&mut record, *limit, |record| {
+            render::line(*format, resource, record)
+        });
         fx.count(counters.records(record.severity));
         if cut {
             fx.count(counters.truncated);
@@ -247,13 +301,26 @@ impl Writer {
 }
 
 fn summary_record(summary: &Summary, now: Time) -> Record {
-    let Kind { status, method, route, .. } = &summary.kind;
-    let what = if *status == 0 { "other errors".to_owned() } else { format!("errors {} {status}", String::from_utf8_lossy(method)) };
+    let Kind {
+        status,
+        method,
+        route,
+        ..
+    } = &summary.kind;
+    let what = if *status == 0 {
+        "other errors".to_owned()
+    } else {
+        format!("errors {} {status}", String::from_utf8_lossy(method))
+    };
     let mut record = Record {
         time: now.wall,
         observed: now.wall,
         severity: Severity::Error,
-        message: format!("{} {what} not recorded since {}", summary.suppressed, summary.since).into_bytes(),
+        message: format!(
+            "{} {what} not recorded since {}",
+            summary.suppressed, summary.since
+        )
+        .into_bytes(),
         trace_id: None,
         span_id: None,
         sampled: None,
@@ -270,11 +337,26 @@ fn summary_record(summary: &Summary, now: Time) -> Record {
 }
 
 fn resource(config: &Config, errors: &mut ConfigErrors) -> Resource {
-    for (key, text, first) in [("service", &config.service, 1), ("version", &config.version, 0), ("environment", &config.environment, 0)] {
-        let fits = (first..=128).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte));
-        errors.check(fits, key, format!("expected {first} to 128 printable ASCII characters without \\ and quotes"));
+    for (key, text, first) in [
+        ("service", &config.service, 1),
+        ("version", &config.version, 0),
+        ("environment", &config.environment, 0),
+    ] {
+        let fits = (first..=128).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte));
+        errors.check(
+            fits,
+            key,
+            format!("expected {first} to 128 printable ASCII characters without \\ and quotes"),
+        );
     }
-    Resource { service: config.service.clone(), version: config.version.clone(), environment: config.environment.clone() }
+    Resource {
+        service: config.service.clone(),
+        version: config.version.clone(),
+        environment: config.environment.clone(),
+    }
 }
 
 fn observer(config: &Config, setup: &Setup<'_>, errors: &mut ConfigErrors) -> Observer {
@@ -284,23 +366,38 @@ fn observer(config: &Config, setup: &Setup<'_>, errors: &mut ConfigErrors) -> Ob
         errors.push_hidden("hmac_key", "expected at least 16 bytes");
     }
     let key = (!secret.is_empty()).then(|| HmacKey::new(secret.expose().as_bytes()));
-    errors.check(config.user_id.mode != Redaction::Hmac || key.is_some(), "user_id.mode", "expected hmac_key beside the mode hmac");
+    errors.check(
+        config.user_id.mode != Redaction::Hmac || key.is_some(),
+        "user_id.mode",
+        "expected hmac_key beside the mode hmac",
+    );
     if let Some(claim) = &config.user_id.jwt {
         claim.check("user_id.jwt", errors);
     }
     let mut fields = Vec::new();
     let mut labels = BTreeSet::new();
-    errors.check(config.fields.len() <= 64, "fields", "expected at most 64 fields");
+    errors.check(
+        config.fields.len() <= 64,
+        "fields",
+        "expected at most 64 fields",
+    );
     for (name, field) in &config.fields {
         let at = format!("fields.{name}");
-        errors.check(labels.insert(ecs::label_key(name)), &at, "expected a name that differs from the others by more than \".\" and \"_\"");
+        errors.check(
+            labels.insert(ecs::label_key(name)),
+            &at,
+            "expected a name that differs from the others by more than \".\" and \"_\"",
+        );
         fields.extend(Field::read(name, field, &at, errors));
     }
     let mut omit = BTreeSet::new();
     for (position, name) in config.omit.iter().enumerate() {
         match Name::parse(name) {
             Some(name) => drop(omit.insert(name)),
-            None => errors.push(format!("omit[{position}]"), "expected the name of a field of the model such as \"referer\""),
+            None => errors.push(
+                format!("omit[{position}]"),
+                "expected the name of a field of the model such as \"referer\"",
+            ),
         }
     }
     Observer {
@@ -313,26 +410,59 @@ fn observer(config: &Config, setup: &Setup<'_>, errors: &mut ConfigErrors) -> Ob
     }
 }
 
-fn sinks(config: &Config, resource: &Resource, setup: &mut Setup<'_>, errors: &mut ConfigErrors) -> Vec<Sink> {
+fn sinks(
+    config: &Config,
+    resource: &Resource,
+    setup: &mut Setup<'_>,
+    errors: &mut ConfigErrors,
+) -> Vec<Sink> {
     errors.check(config.sinks.len() <= 8, "sinks", "expected at most 8 sinks");
     let mut names = BTreeSet::new();
     let mut sinks = Vec::new();
     for (position, sink) in config.sinks.iter().enumerate() {
         let at = format!("sinks[{position}]");
-        errors.check(names.insert(sink.name()), format!("{at}.name"), "expected a name that no other sink has");
+        errors.check(
+            names.insert(sink.name()),
+            format!("{at}.name"),
+            "expected a name that no other sink has",
+        );
         sinks.extend(Sink::read(sink, &at, resource, setup.metrics, errors));
     }
     sinks
 }
 
 fn check_bounds(config: &Config, errors: &mut ConfigErrors) {
-    errors.check((1024..=1_048_576).contains(&config.max_line_bytes), "max_line_bytes", "expected a number from 1024 to 1048576");
+    errors.check(
+        (1024..=1_048_576).contains(&config.max_line_bytes),
+        "max_line_bytes",
+        "expected a number from 1024 to 1048576",
+    );
     let window = config.storm.window.0;
-    errors.check(window >= Duration::from_secs(1) && window <= Duration::from_secs(3600), "storm.window", "expected a duration from 1s to 1h");
-    errors.check((1..=4096).contains(&config.storm.max_keys), "storm.max_keys", "expected a number from 1 to 4096");
-    errors.check(config.filter_state_key.len() <= 128 && !config.filter_state_key.contains('\0'), "filter_state_key", "expected at most 128 characters");
+    errors.check(
+        window >= Duration::from_secs(1) && window <= Duration::from_secs(3600),
+        "storm.window",
+        "expected a duration from 1s to 1h",
+    );
+    errors.check(
+        (1..=4096).contains(&config.storm.max_keys),
+        "storm.max_keys",
+        "expected a number from 1 to 4096",
+    );
+    errors.check(
+        config.filter_state_key.len() <= 128 && !config.filter_state_key.contains('\0'),
+        "filter_state_key",
+        "expected at most 128 characters",
+    );
     let header = &config.user_id.header;
-    let valid = header.is_empty() || launchgate_sdk::headers::InvalidHeader::check(header, b"").is_ok();
+    let valid =
+        header.is_empty() || launchgate_sdk::headers::InvalidHeader::check(header, b"").is_ok();
     errors.check(valid, "user_id.header", "expected a header name");
-    errors.check(!config.filter_state_key.is_empty() || !config.sinks.is_empty(), "filter_state_key", "expected a key, or at least one sink");
+    errors.check(
+        !config.filter_state_key.is_empty() || !config.sinks.is_empty(),
+        "filter_state_key",
+        "expected a key, or at least one sink",
+    );
 }
+
+#[cfg(test)]
+mod tests;

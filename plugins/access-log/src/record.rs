@@ -107,5 +107,9 @@ impl Record {
 pub(crate) fn percent(millionths: u32) -> String {
     let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
     let trimmed = text.trim_end_matches('0');
-    if trimmed.ends_with('.') { format!("{trimmed}0") } else { trimmed.to_owned() }
+    if trimmed.ends_with('.') {
+        format!("{trimmed}0")
+    } else {
+        trimmed.to_owned()
+    }
 }

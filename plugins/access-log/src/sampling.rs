@@ -22,11 +22,19 @@ pub(crate) struct Sampling {
 impl Sampling {
     /// From the configuration.
     pub(crate) fn new(config: &SampleConfig) -> Self {
-        Self { rate: config.rate_percent.millionths(), slow: config.keep_slower_than.map(Duration::from) }
+        Self {
+            rate: config.rate_percent.millionths(),
+            slow: config.keep_slower_than.map(Duration::from),
+        }
     }
 
     /// In millionths, the rate at which exchanges like this one are recorded; `None` where it is not recorded.
-    pub(crate) fn decide(self, is_error: bool, duration: Duration, trace: Option<TraceId>) -> Option<u32> {
+    pub(crate) fn decide(
+        self,
+        is_error: bool,
+        duration: Duration,
+        trace: Option<TraceId>,
+    ) -> Option<u32> {
         let slow = self.slow.is_some_and(|limit| duration >= limit);
         if is_error || slow {
             return Some(ALL);
@@ -42,7 +50,10 @@ mod tests {
     use launchgate_sdk::{Percent, Period};
 
     fn sampling(percent: u32, slow: Option<u64>) -> Sampling {
-        Sampling::new(&SampleConfig { rate_percent: Percent::whole(percent), keep_slower_than: slow.map(Period::millis) })
+        Sampling::new(&SampleConfig {
+            rate_percent: Percent::whole(percent),
+            keep_slower_than: slow.map(Period::millis),
+        })
     }
 
     fn trace(byte: u8) -> Option<TraceId> {
@@ -60,14 +71,22 @@ mod tests {
             ("below the rate", 50, false, fast, 0x7f, Some(500_000)),
             ("above the rate", 50, false, fast, 0x80, None),
         ] {
-            assert_eq!(sampling(percent, Some(1000)).decide(error, duration, trace(byte)), expected, "{name}");
+            assert_eq!(
+                sampling(percent, Some(1000)).decide(error, duration, trace(byte)),
+                expected,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_lower_rate_keeps_a_part_of_what_a_higher_one_keeps() {
         for byte in 1..=255 {
-            let kept = |percent| sampling(percent, None).decide(false, Duration::ZERO, trace(byte)).is_some();
+            let kept = |percent| {
+                sampling(percent, None)
+                    .decide(false, Duration::ZERO, trace(byte))
+                    .is_some()
+            };
             assert!(!kept(10) || kept(20), "{byte}");
         }
     }

@@ -30,7 +30,13 @@ pub(crate) struct Sink {
 #[derive(Debug)]
 enum Body {
     Otlp,
-    Lines { line: Template, prefix: String, separator: String, suffix: String, content_type: String },
+    Lines {
+        line: Template,
+        prefix: String,
+        separator: String,
+        suffix: String,
+        content_type: String,
+    },
 }
 
 #[derive(Debug)]
@@ -50,7 +56,13 @@ const ANSWER_LIMIT: usize = 256 * 1024;
 
 impl Sink {
     /// Checks a sink at `at`. Notes every mistake.
-    pub(crate) fn read(config: &SinkConfig, at: &str, resource: &Resource, metrics: &mut Registry, errors: &mut ConfigErrors) -> Option<Self> {
+    pub(crate) fn read(
+        config: &SinkConfig,
+        at: &str,
+        resource: &Resource,
+        metrics: &mut Registry,
+        errors: &mut ConfigErrors,
+    ) -> Option<Self> {
         let before = errors.iter().count();
         let target = config.target(at, errors);
         let limits: Limits = config.limits(at, errors);
@@ -62,11 +74,24 @@ impl Sink {
             return None;
         }
         let counters = Counters::new(config.name().as_bytes(), metrics);
-        Some(Self { target: target?, outbox: Outbox::new(limits), body: body?, counters, reported: (0, 0) })
+        Some(Self {
+            target: target?,
+            outbox: Outbox::new(limits),
+            body: body?,
+            counters,
+            reported: (0, 0),
+        })
     }
 
     /// Queues a record. `line` is the record in the configured format.
-    pub(crate) fn push(&mut self, resource: &Resource, record: &Record, line: &str, now: Time, fx: &mut Effects) {
+    pub(crate) fn push(
+        &mut self,
+        resource: &Resource,
+        record: &Record,
+        line: &str,
+        now: Time,
+        fx: &mut Effects,
+    ) {
         let item = match &self.body {
             Body::Otlp => otlp::log_record(record),
             Body::Lines { line: template, .. } => template.fill(&resource.service, record, line),
@@ -82,9 +107,18 @@ impl Sink {
         let batch = self.outbox.batch(now.mono)?;
         let (body, content_type) = match &self.body {
             Body::Otlp => (otlp::body(resource, &batch), "application/json"),
-            Body::Lines { prefix, separator, suffix, content_type, .. } => {
+            Body::Lines {
+                prefix,
+                separator,
+                suffix,
+                content_type,
+                ..
+            } => {
                 let lines: Vec<&str> = batch.into_iter().map(String::as_str).collect();
-                (format!("{prefix}{}{suffix}", lines.join(separator)), content_type.as_str())
+                (
+                    format!("{prefix}{}{suffix}", lines.join(separator)),
+                    content_type.as_str(),
+                )
             }
         };
         Some(self.target.post(content_type, body.into_bytes()))
@@ -117,7 +151,9 @@ impl Sink {
 
     fn report(&mut self, fx: &mut Effects) {
         let now = (self.outbox.len(), self.outbox.bytes());
-        let change = |new: usize, old: usize| i64::try_from(new).unwrap_or(i64::MAX) - i64::try_from(old).unwrap_or(i64::MAX);
+        let change = |new: usize, old: usize| {
+            i64::try_from(new).unwrap_or(i64::MAX) - i64::try_from(old).unwrap_or(i64::MAX)
+        };
         fx.move_gauge(self.counters.queued, change(now.0, self.reported.0));
         fx.move_gauge(self.counters.queued_bytes, change(now.1, self.reported.1));
         self.reported = now;
@@ -125,18 +161,33 @@ impl Sink {
 }
 
 impl Body {
-    fn read(config: &SinkConfig, at: &str, service: &str, errors: &mut ConfigErrors) -> Option<Self> {
+    fn read(
+        config: &SinkConfig,
+        at: &str,
+        service: &str,
+        errors: &mut ConfigErrors,
+    ) -> Option<Self> {
         let template = &config.template;
         let mut parse = |key: &str, text: &str| {
             let parsed = Template::parse(text);
             match &parsed {
                 Err(expected) => errors.push(format!("{at}.template.{key}"), *expected),
-                Ok(parsed) => errors.check(key == "line" || !parsed.needs_record(), format!("{at}.template.{key}"), "expected no operator but SERVICE outside line"),
+                Ok(parsed) => errors.check(
+                    key == "line" || !parsed.needs_record(),
+                    format!("{at}.template.{key}"),
+                    "expected no operator but SERVICE outside line",
+                ),
             }
             parsed.ok()
         };
-        let (prefix, line) = (parse("prefix", &template.prefix), parse("line", &template.line));
-        let (separator, suffix) = (parse("separator", &template.separator), parse("suffix", &template.suffix));
+        let (prefix, line) = (
+            parse("prefix", &template.prefix),
+            parse("line", &template.line),
+        );
+        let (separator, suffix) = (
+            parse("separator", &template.separator),
+            parse("suffix", &template.suffix),
+        );
         Some(Self::Lines {
             line: line?,
             prefix: prefix?.fixed(service),
@@ -155,7 +206,8 @@ impl Counters {
             gave_up: metrics.counter(&DROPPED, &[sink, b"gave_up"]),
             refused: metrics.counter(&DROPPED, &[sink, b"refused"]),
             rejected: metrics.counter(&DROPPED, &[sink, b"rejected"]),
-            batches: [&b"delivered"[..], b"retried", b"gave_up", b"refused"].map(|result| metrics.counter(&BATCHES, &[sink, result])),
+            batches: [&b"delivered"[..], b"retried", b"gave_up", b"refused"]
+                .map(|result| metrics.counter(&BATCHES, &[sink, result])),
             queued: metrics.gauge(&QUEUED, &[sink]),
             queued_bytes: metrics.gauge(&QUEUED_BYTES, &[sink]),
         }
@@ -164,19 +216,28 @@ impl Counters {
 
 /// How many records of a batch a sink that took it says it rejected.
 fn rejected(answer: &Answer) -> u64 {
-    let Answer::Response { body, .. } = answer else { return 0 };
+    let Answer::Response { body, .. } = answer else {
+        return 0;
+    };
     if body.is_empty() || body.len() > ANSWER_LIMIT {
         return 0;
     }
-    let Ok(answer) = serde_json::from_slice::<Value>(body) else { return 0 };
+    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+        return 0;
+    };
     if let Some(partial) = answer.get("partialSuccess") {
         let count = partial.get("rejectedLogRecords");
-        return count.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok())).unwrap_or(0);
+        return count
+            .and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()))
+            .unwrap_or(0);
     }
     if answer.get("errors") != Some(&Value::Bool(true)) {
         return 0;
     }
     let items = answer.get("items").and_then(Value::as_array);
-    let failed = |item: &&Value| item.as_object().is_some_and(|actions| actions.values().any(|action| action.get("error").is_some()));
+    let failed = |item: &&Value| {
+        item.as_object()
+            .is_some_and(|actions| actions.values().any(|action| action.get("error").is_some()))
+    };
     items.map_or(0, |items| items.iter().filter(failed).count() as u64)
 }

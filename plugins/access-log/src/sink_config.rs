@@ -76,7 +76,11 @@ pub struct BatchConfig {
 
 impl Default for BatchConfig {
     fn default() -> Self {
-        Self { max_records: 500, max_bytes: 524_288, max_age: Period::seconds(1) }
+        Self {
+            max_records: 500,
+            max_bytes: 524_288,
+            max_age: Period::seconds(1),
+        }
     }
 }
 
@@ -95,7 +99,11 @@ pub struct QueueConfig {
 
 impl Default for QueueConfig {
     fn default() -> Self {
-        Self { max_records: 10_000, max_bytes: 1_048_576, overflow: QueueOverflow::Oldest }
+        Self {
+            max_records: 10_000,
+            max_bytes: 1_048_576,
+            overflow: QueueOverflow::Oldest,
+        }
     }
 }
 
@@ -127,7 +135,11 @@ pub struct RetryConfig {
 
 impl Default for RetryConfig {
     fn default() -> Self {
-        Self { attempts: 10, min: Period::seconds(1), max: Period::seconds(30) }
+        Self {
+            attempts: 10,
+            min: Period::seconds(1),
+            max: Period::seconds(30),
+        }
     }
 }
 
@@ -165,7 +177,11 @@ impl Default for TemplateConfig {
 impl SinkConfig {
     /// Its name in metrics.
     pub(crate) fn name(&self) -> &str {
-        if self.name.is_empty() { self.kind.as_str() } else { &self.name }
+        if self.name.is_empty() {
+            self.kind.as_str()
+        } else {
+            &self.name
+        }
     }
 
     /// Checks the target. Notes every mistake, with paths below `at`.
@@ -187,20 +203,42 @@ impl SinkConfig {
 
     /// Checks the bounds. Notes every mistake, with paths below `at`.
     pub(crate) fn limits(&self, at: &str, errors: &mut ConfigErrors) -> Limits {
-        let Self { batch, queue, retry, .. } = self;
+        let Self {
+            batch,
+            queue,
+            retry,
+            ..
+        } = self;
         let mut number = |value: u32, key: &str, first: u32, last: u32| {
-            errors.check((first..=last).contains(&value), format!("{at}.{key}"), format!("expected a number from {first} to {last}"));
+            errors.check(
+                (first..=last).contains(&value),
+                format!("{at}.{key}"),
+                format!("expected a number from {first} to {last}"),
+            );
         };
         number(batch.max_records, "batch.max_records", 1, 10_000);
         number(batch.max_bytes, "batch.max_bytes", 1024, 4_194_304);
         number(queue.max_records, "queue.max_records", 1, 1_000_000);
         number(queue.max_bytes, "queue.max_bytes", 1024, 67_108_864);
         number(retry.attempts, "retry.attempts", 1, 1000);
-        let age = batch.max_age.0 >= Duration::from_millis(10) && batch.max_age.0 <= Duration::from_secs(300);
-        errors.check(age, format!("{at}.batch.max_age"), "expected a duration from 10ms to 5m");
+        let age = batch.max_age.0 >= Duration::from_millis(10)
+            && batch.max_age.0 <= Duration::from_secs(300);
+        errors.check(
+            age,
+            format!("{at}.batch.max_age"),
+            "expected a duration from 10ms to 5m",
+        );
         let (min, max) = (retry.min.0, retry.max.0);
-        errors.check(min >= Duration::from_millis(10) && min <= Duration::from_secs(3600), format!("{at}.retry.min"), "expected a duration from 10ms to 1h");
-        errors.check(max >= min && max <= Duration::from_secs(3600), format!("{at}.retry.max"), "expected a duration from retry.min to 1h");
+        errors.check(
+            min >= Duration::from_millis(10) && min <= Duration::from_secs(3600),
+            format!("{at}.retry.min"),
+            "expected a duration from 10ms to 1h",
+        );
+        errors.check(
+            max >= min && max <= Duration::from_secs(3600),
+            format!("{at}.retry.max"),
+            "expected a duration from retry.min to 1h",
+        );
         Limits {
             items: queue.max_records as usize,
             bytes: queue.max_bytes as usize,

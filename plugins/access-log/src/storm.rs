@@ -54,7 +54,12 @@ pub(crate) struct Storm {
 impl Storm {
     /// From the configuration.
     pub(crate) fn new(config: &StormConfig) -> Self {
-        Self { limit: config.max_records, window: config.window.into(), max_keys: config.max_keys as usize, windows: BTreeMap::new() }
+        Self {
+            limit: config.max_records,
+            window: config.window.into(),
+            max_keys: config.max_keys as usize,
+            windows: BTreeMap::new(),
+        }
     }
 
     /// Whether there is a limit at all.
@@ -67,8 +72,17 @@ impl Storm {
         if !self.is_limited() {
             return true;
         }
-        let kind = if self.windows.contains_key(&kind) || self.windows.len() < self.max_keys { kind } else { Kind::default() };
-        let window = self.windows.entry(kind).or_insert(Window { begin: mono, since: wall, recorded: 0, suppressed: 0 });
+        let kind = if self.windows.contains_key(&kind) || self.windows.len() < self.max_keys {
+            kind
+        } else {
+            Kind::default()
+        };
+        let window = self.windows.entry(kind).or_insert(Window {
+            begin: mono,
+            since: wall,
+            recorded: 0,
+            suppressed: 0,
+        });
         let admitted = window.recorded < self.limit;
         if admitted {
             window.recorded += 1;
@@ -88,7 +102,11 @@ impl Storm {
                 if summaries.len() >= limit {
                     return true;
                 }
-                summaries.push(Summary { kind: kind.clone(), suppressed: window.suppressed, since: window.since });
+                summaries.push(Summary {
+                    kind: kind.clone(),
+                    suppressed: window.suppressed,
+                    since: window.since,
+                });
             }
             !over
         });
@@ -102,22 +120,38 @@ mod tests {
     use launchgate_sdk::Period;
 
     fn storm(max_records: u32, max_keys: u32) -> Storm {
-        Storm::new(&StormConfig { max_records, window: Period::seconds(10), max_keys })
+        Storm::new(&StormConfig {
+            max_records,
+            window: Period::seconds(10),
+            max_keys,
+        })
     }
 
     fn kind(status: u16) -> Kind {
-        Kind { status, ..Kind::default() }
+        Kind {
+            status,
+            ..Kind::default()
+        }
     }
 
     #[test]
     fn the_first_of_a_window_are_recorded_and_the_others_counted() {
         let mut storm = storm(2, 8);
         let start = Timestamp::from_seconds(1000);
-        let admitted = (0..5).filter(|second| storm.admit(kind(503), Duration::from_secs(*second), start)).count();
+        let admitted = (0..5)
+            .filter(|second| storm.admit(kind(503), Duration::from_secs(*second), start))
+            .count();
         assert_eq!(admitted, 2);
         assert!(storm.admit(kind(500), Duration::from_secs(5), start));
         assert_eq!(storm.close(Duration::from_secs(9), 8), []);
-        assert_eq!(storm.close(Duration::from_secs(10), 8), [Summary { kind: kind(503), suppressed: 3, since: start }]);
+        assert_eq!(
+            storm.close(Duration::from_secs(10), 8),
+            [Summary {
+                kind: kind(503),
+                suppressed: 3,
+                since: start
+            }]
+        );
         assert!(storm.admit(kind(503), Duration::from_secs(10), start));
         assert_eq!(storm.close(Duration::from_secs(60), 8), []);
     }
@@ -125,11 +159,20 @@ mod tests {
     #[test]
     fn kinds_are_bounded_and_nothing_is_lost() {
         let mut storm = storm(1, 4);
-        let admitted = (0..100).filter(|status| storm.admit(kind(500 + status), Duration::ZERO, Timestamp::default())).count();
+        let admitted = (0..100)
+            .filter(|status| storm.admit(kind(500 + status), Duration::ZERO, Timestamp::default()))
+            .count();
         let mut summaries = storm.close(Duration::from_secs(10), 1);
         summaries.extend(storm.close(Duration::from_secs(10), 1));
         assert_eq!(storm.windows.len(), 0);
-        assert_eq!((admitted as u64) + summaries.iter().map(|summary| summary.suppressed).sum::<u64>(), 100);
+        assert_eq!(
+            (admitted as u64)
+                + summaries
+                    .iter()
+                    .map(|summary| summary.suppressed)
+                    .sum::<u64>(),
+            100
+        );
         assert_eq!(admitted, 5);
     }
 

@@ -28,7 +28,12 @@ impl Template {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('%') {
             plain.push_str(before);
-            let operator = after.split_once('%').filter(|(name, _)| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'));
+            let operator = after.split_once('%').filter(|(name, _)| {
+                !name.is_empty()
+                    && name
+                        .bytes()
+                        .all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+            });
             let Some((name, tail)) = operator else {
                 plain.push('%');
                 rest = after;
@@ -41,7 +46,11 @@ impl Template {
                 "TIME_MS" => Part::TimeMillis,
                 "LEVEL" => Part::Level,
                 "SERVICE" => Part::Service,
-                _ => return Err("expected an operator among RECORD, RECORD_STRING, TIME_NS, TIME_MS, LEVEL, SERVICE"),
+                _ => {
+                    return Err(
+                        "expected an operator among RECORD, RECORD_STRING, TIME_NS, TIME_MS, LEVEL, SERVICE",
+                    );
+                }
             };
             parts.push(Part::Text(std::mem::take(&mut plain)));
             parts.push(part);
@@ -54,7 +63,9 @@ impl Template {
 
     /// Whether it needs a record: only `line` may.
     pub(crate) fn needs_record(&self) -> bool {
-        self.0.iter().any(|part| !matches!(part, Part::Text(_) | Part::Service))
+        self.0
+            .iter()
+            .any(|part| !matches!(part, Part::Text(_) | Part::Service))
     }
 
     /// The text for a record that is rendered already.
@@ -109,18 +120,31 @@ mod tests {
     fn operators_are_filled() {
         for (template, filled) in [
             ("%RECORD%", r#"{"a":"b"}"#),
-            ("{\"create\":{}}\n%RECORD%", "{\"create\":{}}\n{\"a\":\"b\"}"),
-            (r#"["%TIME_NS%",%RECORD_STRING%]"#, r#"["1795348800000000001","{\"a\":\"b\"}"]"#),
+            (
+                "{\"create\":{}}\n%RECORD%",
+                "{\"create\":{}}\n{\"a\":\"b\"}",
+            ),
+            (
+                r#"["%TIME_NS%",%RECORD_STRING%]"#,
+                r#"["1795348800000000001","{\"a\":\"b\"}"]"#,
+            ),
             ("%TIME_MS% %LEVEL% %SERVICE%", "1795348800000 error svc"),
             ("100% %a% %% %", "100% %a% %% %"),
             ("", ""),
         ] {
             let parsed = Template::parse(template).unwrap();
-            assert_eq!(parsed.fill("svc", &record(), r#"{"a":"b"}"#), filled, "{template}");
+            assert_eq!(
+                parsed.fill("svc", &record(), r#"{"a":"b"}"#),
+                filled,
+                "{template}"
+            );
         }
         assert!(Template::parse("%RECORDS%").is_err());
         let fixed = Template::parse("{%SERVICE%}").unwrap();
-        assert_eq!((fixed.fixed("svc").as_str(), fixed.needs_record()), ("{svc}", false));
+        assert_eq!(
+            (fixed.fixed("svc").as_str(), fixed.needs_record()),
+            ("{svc}", false)
+        );
         assert!(Template::parse("%LEVEL%").unwrap().needs_record());
     }
 }

@@ -37,17 +37,24 @@ enum Node {
 
 impl Tree {
     fn put(&mut self, path: &[&str], node: Node) {
-        let Some((first, rest)) = path.split_first() else { return };
+        let Some((first, rest)) = path.split_first() else {
+            return;
+        };
         if rest.is_empty() {
             if !self.0.iter().any(|(key, _)| key == first) {
                 self.0.push(((*first).to_owned(), node));
             }
             return;
         }
-        let at = self.0.iter().position(|(key, _)| key == first).unwrap_or_else(|| {
-            self.0.push(((*first).to_owned(), Node::Branch(Self::default())));
-            self.0.len() - 1
-        });
+        let at = self
+            .0
+            .iter()
+            .position(|(key, _)| key == first)
+            .unwrap_or_else(|| {
+                self.0
+                    .push(((*first).to_owned(), Node::Branch(Self::default())));
+                self.0.len() - 1
+            });
         if let Some((_, Node::Branch(branch))) = self.0.get_mut(at) {
             branch.put(rest, node);
         }
@@ -61,7 +68,9 @@ impl Tree {
         for (key, node) in &self.0 {
             match node {
                 Node::Branch(branch) => object.object(key, |inner| branch.write(inner)),
-                Node::Leaf(Value::Duration(duration)) => object.integer(key, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+                Node::Leaf(Value::Duration(duration)) => {
+                    object.integer(key, u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+                }
                 Node::Leaf(value) => write(object, key, value),
                 Node::List(word) => object.list(key, |list| list.text(word)),
             }
@@ -81,7 +90,10 @@ fn tree(resource: &Resource, record: &Record) -> Tree {
     tree.text(&["event", "kind"], "event");
     tree.put(&["event", "category"], Node::List("web"));
     tree.put(&["event", "type"], Node::List("access"));
-    tree.text(&["event", "dataset"], format!("{}.access", resource.service));
+    tree.text(
+        &["event", "dataset"],
+        format!("{}.access", resource.service),
+    );
     if let Some(id) = record.trace_id {
         tree.text(&["trace", "id"], id.to_string());
     }
@@ -94,7 +106,10 @@ fn tree(resource: &Resource, record: &Record) -> Tree {
                 ["labels", label] => tree.put(&["labels", label], Node::Leaf(label_value(value))),
                 path => tree.put(path, Node::Leaf(value.clone())),
             },
-            Key::Custom(name) => tree.put(&["labels", &label_key(name)], Node::Leaf(label_value(value))),
+            Key::Custom(name) => tree.put(
+                &["labels", &label_key(name)],
+                Node::Leaf(label_value(value)),
+            ),
         }
     }
     if !record.truncated.is_empty() {

@@ -19,7 +19,9 @@ pub(super) fn line(resource: &Resource, record: &Record) -> String {
             write(line, key.flat(), value);
         }
         if !record.truncated.is_empty() {
-            line.list("truncated", |names| record.truncated.iter().for_each(|name| names.text(name)));
+            line.list("truncated", |names| {
+                record.truncated.iter().for_each(|name| names.text(name))
+            });
         }
     })
 }

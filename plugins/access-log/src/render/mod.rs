@@ -39,7 +39,9 @@ fn write(object: &mut Object<'_>, key: &str, value: &Value) {
         Value::Text(text) => object.text(key, text),
         Value::Integer(number) => object.integer(key, *number),
         Value::Flag(flag) => object.flag(key, *flag),
-        Value::Duration(duration) => object.integer(key, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        Value::Duration(duration) => {
+            object.integer(key, u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+        }
         Value::Percent(share) => object.raw(key, &percent(*share)),
     }
 }

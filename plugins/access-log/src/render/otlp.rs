@@ -17,7 +17,10 @@ pub(crate) fn log_record(record: &Record) -> String {
         log.text("timeUnixNano", record.time.nanos().to_string());
         log.text("observedTimeUnixNano", record.observed.nanos().to_string());
         log.integer("severityNumber", record.severity.number());
-        log.text("severityText", record.severity.as_str().to_ascii_uppercase());
+        log.text(
+            "severityText",
+            record.severity.as_str().to_ascii_uppercase(),
+        );
         log.object("body", |body| body.text("stringValue", &record.message));
         log.list("attributes", |attributes| {
             for (key, value) in &record.fields {
@@ -28,7 +31,9 @@ pub(crate) fn log_record(record: &Record) -> String {
                 attribute(attributes, name, |any| write(any, value));
             }
             if !record.truncated.is_empty() {
-                attribute(attributes, "launchgate.truncated", |any| any.text("stringValue", record.truncated.join(",")));
+                attribute(attributes, "launchgate.truncated", |any| {
+                    any.text("stringValue", record.truncated.join(","))
+                });
             }
         });
         log.integer_if("flags", record.sampled.map(u64::from));
@@ -46,7 +51,11 @@ pub(crate) fn body(resource: &Resource, records: &[&String]) -> String {
             list.object(|logs| {
                 logs.object("resource", |inner| {
                     inner.list("attributes", |attributes| {
-                        let known = [("service.name", &resource.service), ("service.version", &resource.version), ("deployment.environment.name", &resource.environment)];
+                        let known = [
+                            ("service.name", &resource.service),
+                            ("service.version", &resource.version),
+                            ("deployment.environment.name", &resource.environment),
+                        ];
                         for (name, value) in known {
                             if let Some(value) = some(value) {
                                 attribute(attributes, name, |any| any.text("stringValue", value));
@@ -60,7 +69,9 @@ pub(crate) fn body(resource: &Resource, records: &[&String]) -> String {
                             name.text("name", SCOPE);
                             name.text("version", env!("CARGO_PKG_VERSION"));
                         });
-                        scope.list("logRecords", |list| records.iter().for_each(|record| list.raw(record)));
+                        scope.list("logRecords", |list| {
+                            records.iter().for_each(|record| list.raw(record))
+                        });
                     });
                 });
             });
@@ -81,9 +92,17 @@ fn write(any: &mut Object<'_>, value: &Value) {
     match value {
         Value::Text(text) => any.text("stringValue", text),
         // The protocol's integers are signed.
-        Value::Integer(number) => any.text("intValue", i64::try_from(*number).unwrap_or(i64::MAX).to_string()),
+        Value::Integer(number) => any.text(
+            "intValue",
+            i64::try_from(*number).unwrap_or(i64::MAX).to_string(),
+        ),
         Value::Flag(flag) => any.flag("boolValue", *flag),
-        Value::Duration(duration) => any.text("intValue", i64::try_from(duration.as_millis()).unwrap_or(i64::MAX).to_string()),
+        Value::Duration(duration) => any.text(
+            "intValue",
+            i64::try_from(duration.as_millis())
+                .unwrap_or(i64::MAX)
+                .to_string(),
+        ),
         Value::Percent(share) => any.raw("doubleValue", &percent(*share)),
     }
 }

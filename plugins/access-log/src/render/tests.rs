@@ -79,8 +79,7 @@ fn ecs_nests_everything_but_level_and_version() {
 
 #[test]
 fn otlp_is_protobuf_json() {
-    let read: Json =
-        serde_json::from_str(&line(Format::Otlp, &resource(), &record())).unwrap();
+    let read: Json = serde_json::from_str(&line(Format::Otlp, &resource(), &record())).unwrap();
     let logs = &read["resourceLogs"][0];
     assert_eq!(
         logs["resource"]["attributes"][0],
