@@ -299,7 +299,7 @@ impl Tls {
                 421,
                 UNAVAILABLE,
                 "tls_misdirected",
-                "this connection is not for this host, open another one\n",
+                "this connection is not for this host, open another one",
             ),
             Refusal::UnsafeMethod => (403, PERMISSION_DENIED, "tls_unsafe_method", HTTPS),
             Refusal::PlaintextGrpc => (403, FAILED_PRECONDITION, "tls_plaintext_grpc", HTTPS),
@@ -307,13 +307,13 @@ impl Tls {
                 400,
                 INVALID_ARGUMENT,
                 "tls_invalid_url",
-                "the request's URL is not valid\n",
+                "the request's URL is not valid",
             ),
             Refusal::ClientCert => (
                 403,
                 PERMISSION_DENIED,
                 "tls_client_cert",
-                "a client certificate is required\n",
+                "a client certificate is required",
             ),
         };
         Reply::new(status, details)
@@ -323,15 +323,15 @@ impl Tls {
 
     fn version_text(&self) -> &'static str {
         match self.floor {
-            Some(TlsVersion::V1_3) => "TLS 1.3 or later is required\n",
-            Some(TlsVersion::V1_1) => "TLS 1.1 or later is required\n",
-            Some(TlsVersion::V1_0) => "TLS 1.0 or later is required\n",
-            Some(TlsVersion::V1_2) | None => "TLS 1.2 or later is required\n",
+            Some(TlsVersion::V1_3) => "TLS 1.3 or later is required",
+            Some(TlsVersion::V1_1) => "TLS 1.1 or later is required",
+            Some(TlsVersion::V1_0) => "TLS 1.0 or later is required",
+            Some(TlsVersion::V1_2) | None => "TLS 1.2 or later is required",
         }
     }
 }
 
-const HTTPS: &str = "https is required\n";
+const HTTPS: &str = "https is required";
 
 // Codes of the gRPC status code list.
 const INVALID_ARGUMENT: u32 = 3;
