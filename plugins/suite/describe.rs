@@ -1,0 +1,5 @@
+//! Prints what this plugin is: `launchgate dist` reads it.
+
+fn main() {
+    println!("{}", launchgate_suite::describe().to_json());
+}

@@ -1,0 +1,2 @@
+//! The module: one registration line.
+launchgate_sdk::register!(module launchgate_suite::Suite);
