@@ -311,7 +311,7 @@ fn sinks_get_strict_otlp_loki_pushes_and_bulk_requests() {
     for _ in 0..30 {
         gateway
             .envoy
-            .send(&leaky("/a").header(
+            .send(&leaky("").header(
                 "traceparent",
                 "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
             ))
