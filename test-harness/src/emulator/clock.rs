@@ -59,11 +59,6 @@ impl<E> Clock<E> {
         self.now = self.now.max(instant);
     }
 
-    /// Events that have not happened yet.
-    pub fn pending(&self) -> impl Iterator<Item = &E> {
-        self.events.values()
-    }
-
     /// Forgets events.
     pub fn retain(&mut self, keep: impl FnMut(&E) -> bool) {
         let mut keep = keep;

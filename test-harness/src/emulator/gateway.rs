@@ -94,11 +94,6 @@ impl Gateway {
         Ok(accepted)
     }
 
-    /// How many workers.
-    pub fn worker_count(&self) -> usize {
-        self.workers.len()
-    }
-
     /// The plugins, as loaded.
     pub fn plugins(&self) -> &[Loaded] {
         &self.loaded

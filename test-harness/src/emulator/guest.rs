@@ -237,11 +237,6 @@ impl Vm {
         self.state().dead.clone()
     }
 
-    /// Whether the module exports a callback.
-    pub fn has(&self, callback: &str) -> bool {
-        self.exports.contains_key(callback)
-    }
-
     /// Calls a callback on a context: `args` follow the context's id.
     pub fn call(&self, context: u32, callback: &'static str, args: &[u32]) -> Called {
         let mut all = vec![context];

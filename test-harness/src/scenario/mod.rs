@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod expect;
+pub mod fuzz;
 pub mod host;
 pub mod json;
 pub mod load;
