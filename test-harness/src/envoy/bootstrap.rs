@@ -233,6 +233,18 @@ impl Bootstrap {
         }
     }
 
+    /// Puts on port `to` whatever is on port `from`, and what points there. For a start in the foreground; tests leave the
+    /// ports to Envoy.
+    #[must_use]
+    pub fn on_port(mut self, from: u16, to: u16) -> Self {
+        rewrite::walk(&mut self.document, &mut |object| {
+            if object.get("port_value").and_then(Value::as_u64) == Some(u64::from(from)) {
+                object.insert("port_value".to_owned(), json!(to));
+            }
+        });
+        self
+    }
+
     /// Any other change of the document.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Value)) -> Self {

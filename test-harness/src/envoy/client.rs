@@ -43,18 +43,28 @@ pub struct Connection {
 impl Connection {
     /// Connects over plain TCP.
     pub fn open(address: SocketAddr) -> Result<Self> {
-        Ok(Self {
-            stream: Box::new(connect(address)?),
+        Ok(Self::over(connect(address)?))
+    }
+
+    /// Over a stream that is already there.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self {
+            stream: Box::new(stream),
             reader: Reader::default(),
-        })
+        }
     }
 
     /// Connects and finishes a TLS handshake.
     pub fn open_tls(address: SocketAddr, tls: &TlsClient) -> Result<Self> {
+        Self::over_tls(connect(address)?, tls)
+    }
+
+    /// Finishes a TLS handshake over a stream that is already there.
+    pub(crate) fn over_tls(stream: TcpStream, tls: &TlsClient) -> Result<Self> {
         let name = ServerName::try_from(tls.name.clone())
             .with_context(|| format!("{:?} is no server name", tls.name))?;
         let session = ClientConnection::new(Arc::new(tls.config()?), name)?;
-        let mut stream = StreamOwned::new(session, connect(address)?);
+        let mut stream = StreamOwned::new(session, stream);
         while stream.conn.is_handshaking() {
             stream
                 .conn
@@ -75,7 +85,12 @@ impl Connection {
 
     /// Reads one response.
     pub fn read(&mut self) -> io::Result<Response> {
-        self.reader.response(&mut self.stream, false)
+        self.read_for(false)
+    }
+
+    /// Reads one response, without body when it answers a HEAD.
+    pub(crate) fn read_for(&mut self, to_head: bool) -> io::Result<Response> {
+        self.reader.response(&mut self.stream, to_head)
     }
 
     /// Sends a request and reads its response.

@@ -22,6 +22,7 @@ mod log;
 mod message;
 mod process;
 mod runtime;
+pub mod scenario;
 mod upstream;
 
 pub use admin::{Admin, Stats};

@@ -138,6 +138,26 @@ impl Launch {
         })
     }
 
+    /// Runs Envoy in the foreground, on the ports of the bootstrap, until it ends; its output is this process's.
+    pub fn foreground(self) -> Result<ExitStatus> {
+        let binary = Binary::locate()?;
+        let folder = tempfile::Builder::new().prefix("envoy-").tempdir()?;
+        let mut command = Command::new(binary.path());
+        command
+            .arg("-c")
+            .arg(self.bootstrap.write_as_shipped(folder.path())?);
+        command.args([
+            "--concurrency",
+            &self.concurrency.to_string(),
+            "--disable-hot-restart",
+        ]);
+        command
+            .args(["--log-level", &self.log_level])
+            .args(&self.arguments)
+            .envs(&self.environment);
+        command.status().context("Envoy does not start")
+    }
+
     fn command(&self) -> Result<(Command, Prepared, TempDir)> {
         let binary = Binary::locate()?;
         let folder = tempfile::Builder::new().prefix("envoy-").tempdir()?;

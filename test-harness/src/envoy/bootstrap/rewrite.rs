@@ -38,13 +38,15 @@ impl Bootstrap {
         let ports = move_listeners(&mut document, folder, &mut sockets);
         self.move_clusters(&mut document, &sockets)?;
         self.move_files(&mut document)?;
-        let file = folder.join("bootstrap.json");
-        let written = std::fs::write(&file, document.to_string());
-        written.map_err(|source| InvalidBootstrap::File {
-            path: file.clone(),
-            source,
-        })?;
+        let file = write(&document, folder)?;
         Ok(Prepared { file, admin, ports })
+    }
+
+    /// Writes the document into `folder` with its own ports and addresses, only files replaced.
+    pub(crate) fn write_as_shipped(&self, folder: &Path) -> Result<PathBuf, InvalidBootstrap> {
+        let mut document = self.document.clone();
+        self.move_files(&mut document)?;
+        write(&document, folder)
     }
 
     fn move_clusters(
@@ -87,6 +89,14 @@ impl Bootstrap {
             }
         });
         missing.map_or(Ok(()), |name| Err(InvalidBootstrap::MissingModule(name)))
+    }
+}
+
+fn write(document: &Value, folder: &Path) -> Result<PathBuf, InvalidBootstrap> {
+    let path = folder.join("bootstrap.json");
+    match std::fs::write(&path, document.to_string()) {
+        Ok(()) => Ok(path),
+        Err(source) => Err(InvalidBootstrap::File { path, source }),
     }
 }
 

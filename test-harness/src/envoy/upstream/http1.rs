@@ -176,7 +176,7 @@ fn encode(reply: &Reply, to_head: bool) -> Vec<u8> {
             .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
     let no_body = matches!(reply.status, 100..200 | 204 | 304);
-    if !reply.trailers.is_empty() {
+    if reply.chunked || !reply.trailers.is_empty() {
         wire.extend(b"transfer-encoding: chunked\r\n\r\n");
         if !reply.body.is_empty() {
             wire.extend(

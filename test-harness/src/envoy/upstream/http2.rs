@@ -107,6 +107,13 @@ fn head(reply: &Reply) -> Response<()> {
     let mut head = Response::new(());
     *head.status_mut() = http::StatusCode::from_u16(reply.status).unwrap_or_default();
     *head.headers_mut() = map(&reply.headers);
+    let sized = !reply.chunked
+        && reply.trailers.is_empty()
+        && !matches!(reply.status, 100..200 | 204 | 304);
+    if sized && !head.headers().contains_key("content-length") {
+        head.headers_mut()
+            .insert("content-length", reply.body.len().into());
+    }
     head
 }
 

@@ -51,6 +51,8 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Trailers: chunked in HTTP/1.1, a HEADERS frame in HTTP/2.
     pub trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Chunked encoding in place of `content-length`; trailers imply it.
+    pub chunked: bool,
     /// Wait before the first byte.
     pub latency: Duration,
 }
@@ -65,6 +67,7 @@ impl Reply {
             headers: Vec::new(),
             body: Vec::new(),
             trailers: Vec::new(),
+            chunked: false,
             latency,
         }
     }

@@ -1,0 +1,338 @@
+//! What both hosts showed, side by side.
+//!
+//! 1. Compared step by step: the client's status, headers, body and trailers; the requests that upstreams saw for it; the access
+//!    record; the change of stats.
+//! 2. Left out is what no two runs share: dates, ids, durations. In texts, times and long hexadecimal numbers are masked.
+//! 3. Stats of a step that lets time pass are judged by the scenario alone: how many ticks fit into real time is not exact.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+
+use crate::scenario::check::Finding;
+use crate::scenario::host::{
+    BlindSpots, Exchange, Observed, ScenarioHost, Started, Stat, UpstreamRequest,
+};
+use crate::scenario::load::{Group, Setup};
+use crate::scenario::run::{CaseResult, StepFault};
+use crate::scenario::schema::Cluster;
+use crate::scenario::step::Step;
+use crate::scenario::text::show;
+
+/// Headers that differ between any two runs, or that only a real connection has.
+const UNSTEADY: [&str; 7] = [
+    "date",
+    "x-request-id",
+    "x-envoy-upstream-service-time",
+    "x-envoy-internal",
+    "connection",
+    "transfer-encoding",
+    "content-length",
+];
+
+/// A host that remembers what it told.
+pub(super) struct Recording<H> {
+    host: H,
+    seen: Vec<(bool, Observed)>,
+    waited: bool,
+}
+
+impl<H: ScenarioHost> Recording<H> {
+    pub(super) fn new(host: H) -> Self {
+        Self {
+            host,
+            seen: Vec::new(),
+            waited: false,
+        }
+    }
+}
+
+impl<H: ScenarioHost> ScenarioHost for Recording<H> {
+    fn name(&self) -> String {
+        self.host.name()
+    }
+
+    fn blind_spots(&self) -> BlindSpots {
+        self.host.blind_spots()
+    }
+
+    fn start(&mut self, setup: &Setup) -> anyhow::Result<Started> {
+        self.host.start(setup)
+    }
+
+    fn set_clusters(&mut self, clusters: &BTreeMap<String, Cluster>) -> anyhow::Result<()> {
+        self.host.set_clusters(clusters)
+    }
+
+    fn act(&mut self, step: &Step) -> anyhow::Result<()> {
+        self.waited = step.request.is_none();
+        self.host.act(step)
+    }
+
+    fn observe(&mut self) -> anyhow::Result<Observed> {
+        let observed = self.host.observe()?;
+        self.seen
+            .push((std::mem::replace(&mut self.waited, true), observed.clone()));
+        Ok(observed)
+    }
+
+    fn prometheus(&mut self, labels: &[String]) -> anyhow::Result<String> {
+        self.host.prometheus(labels)
+    }
+}
+
+/// The results of both hosts as one: what failed on either, else what differs.
+pub(super) fn join<A, B>(
+    group: &Group,
+    emulated: Vec<CaseResult>,
+    real: Vec<CaseResult>,
+    emulator: &Recording<A>,
+    envoy: &Recording<B>,
+) -> Vec<CaseResult> {
+    let all_passed = emulated.iter().chain(&real).all(CaseResult::passed);
+    let mut joined: Vec<CaseResult> = emulated
+        .into_iter()
+        .zip(real)
+        .map(|(emulated, real)| {
+            let took = emulated.took + real.took;
+            let failed = if emulated.passed() { real } else { emulated };
+            CaseResult { took, ..failed }
+        })
+        .collect();
+    // After a failure the two runs no longer stand side by side.
+    let differences = if all_passed {
+        differences(emulator, envoy, waits(group))
+    } else {
+        Vec::new()
+    };
+    if let Some(last) = joined.last_mut().filter(|_| !differences.is_empty()) {
+        last.host = "emulator and envoy".to_owned();
+        last.faults = differences;
+    }
+    joined
+}
+
+/// Whether time passes in a group: then ticks may fall into any step.
+fn waits(group: &Group) -> bool {
+    group
+        .cases
+        .iter()
+        .flat_map(|case| &case.steps)
+        .any(|step| step.advance.is_some())
+}
+
+fn differences<A, B>(
+    emulator: &Recording<A>,
+    envoy: &Recording<B>,
+    ticking: bool,
+) -> Vec<StepFault> {
+    let mut faults = Vec::new();
+    let (mut before_a, mut before_b) = (BTreeMap::new(), BTreeMap::new());
+    for (number, ((waited, a), (_, b))) in emulator.seen.iter().zip(&envoy.seen).enumerate() {
+        let mut findings = Vec::new();
+        for (a, b) in a.exchanges.iter().zip(&b.exchanges) {
+            exchange(a, b, &mut findings);
+        }
+        if !waited {
+            stats(
+                (&before_a, &a.stats),
+                (&before_b, &b.stats),
+                ticking,
+                &mut findings,
+            );
+        }
+        (before_a, before_b) = (a.stats.clone(), b.stats.clone());
+        let step = format!("observation {number}: emulator (expected) and Envoy (got) differ");
+        faults.extend(findings.into_iter().map(|finding| StepFault {
+            step: step.clone(),
+            finding,
+        }));
+    }
+    faults
+}
+
+fn exchange(a: &Exchange, b: &Exchange, findings: &mut Vec<Finding>) {
+    compare(
+        "whole response",
+        &a.complete.to_string(),
+        &b.complete.to_string(),
+        findings,
+    );
+    compare("details", &a.details, &b.details, findings);
+    if let (Some(a), Some(b)) = (&a.response, &b.response) {
+        compare(
+            "status",
+            &a.status.to_string(),
+            &b.status.to_string(),
+            findings,
+        );
+        compare(
+            "headers",
+            &fields(&a.headers),
+            &fields(&b.headers),
+            findings,
+        );
+        compare(
+            "body",
+            &mask(&show(&a.body)),
+            &mask(&show(&b.body)),
+            findings,
+        );
+        compare(
+            "trailers",
+            &fields(&a.trailers),
+            &fields(&b.trailers),
+            findings,
+        );
+    }
+    let requests =
+        |requests: &[UpstreamRequest]| requests.iter().map(upstream).collect::<Vec<_>>().join("\n");
+    compare(
+        "upstream requests",
+        &requests(&a.upstream),
+        &requests(&b.upstream),
+        findings,
+    );
+    for (key, record) in &b.filter_state {
+        let emulated = a
+            .filter_state
+            .get(key)
+            .map(|record| mask(&show(record)))
+            .unwrap_or_default();
+        compare(
+            &format!("filter state {key}"),
+            &emulated,
+            &mask(&show(record)),
+            findings,
+        );
+    }
+}
+
+fn upstream(request: &UpstreamRequest) -> String {
+    let texts = [
+        &request.method,
+        &request.path,
+        &request.authority,
+        &request.body,
+    ]
+    .map(|bytes| show(bytes));
+    format!(
+        "{} {} {}",
+        request.cluster,
+        texts.join(" "),
+        fields(&request.headers)
+    )
+}
+
+/// Header fields by name; the order of names is no effect, that of the values of one name is.
+fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    for (name, value) in fields {
+        let name = show(name);
+        if !UNSTEADY.contains(&name.as_str()) {
+            lines.push((name, mask(&show(value))));
+        }
+    }
+    lines.sort_by(|a, b| a.0.cmp(&b.0));
+    lines
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+type Stats = BTreeMap<String, Stat>;
+
+fn stats(a: (&Stats, &Stats), b: (&Stats, &Stats), ticking: bool, findings: &mut Vec<Finding>) {
+    let names =
+        a.1.keys()
+            .chain(b.1.keys())
+            .collect::<std::collections::BTreeSet<_>>();
+    for name in names {
+        let (a, b) = (grown(a, name), grown(b, name));
+        if a != b && !(ticking && a == 0) {
+            compare(
+                &format!("stat {name}"),
+                &format!("{a:+}"),
+                &format!("{b:+}"),
+                findings,
+            );
+        }
+    }
+}
+
+fn grown((before, after): (&Stats, &Stats), name: &str) -> i64 {
+    let value = |stats: &Stats| match stats.get(name) {
+        Some(Stat::Counter(value) | Stat::Gauge(value)) => *value,
+        Some(Stat::Histogram { count, .. }) => *count,
+        None => 0,
+    };
+    value(after).wrapping_sub(value(before)).cast_signed()
+}
+
+fn compare(what: &str, emulated: &str, real: &str, findings: &mut Vec<Finding>) {
+    if emulated != real {
+        findings.push(Finding::new(what, emulated, real));
+    }
+}
+
+/// Times, durations and ids as one mark each.
+fn mask(text: &str) -> String {
+    let patterns = [
+        (
+            r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
+            "<time>",
+        ),
+        (
+            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+            "<id>",
+        ),
+        (r"\b[0-9a-f]{16,64}\b", "<id>"),
+        (
+            r#"("[a-z_.]*(_ms|_ns|_us|duration|latency|time|timestamp)"\s*:\s*)"?[0-9.]+"?"#,
+            "$1<number>",
+        ),
+    ];
+    patterns
+        .into_iter()
+        .fold(text.to_owned(), |text, (pattern, mark)| {
+            match Regex::new(pattern) {
+                Ok(regex) => regex.replace_all(&text, mark).into_owned(),
+                Err(_) => text,
+            }
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_no_two_runs_share_is_masked() {
+        let text = r#"{"status":200,"timestamp":"2026-01-01T00:00:00.000Z","age_ms":12,"id":"6f9619ff-8b86-d011-b42d-00cf4fc964ff"}"#;
+        assert_eq!(
+            mask(text),
+            r#"{"status":200,"timestamp":"<time>","age_ms":<number>,"id":"<id>"}"#
+        );
+    }
+
+    #[test]
+    fn stats_that_grow_otherwise_are_a_difference() {
+        let stats_of = |value| Stats::from([("x".to_owned(), Stat::Counter(value))]);
+        let (none, one, two) = (Stats::new(), stats_of(1), stats_of(2));
+        let found = |a, b, ticking| {
+            let mut findings = Vec::new();
+            stats((&none, a), (&none, b), ticking, &mut findings);
+            findings.len()
+        };
+        assert_eq!(
+            (
+                found(&one, &one, false),
+                found(&one, &two, true),
+                found(&none, &one, false),
+                found(&none, &one, true)
+            ),
+            (0, 1, 1, 0)
+        );
+    }
+}
