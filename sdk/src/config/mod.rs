@@ -12,6 +12,7 @@ mod document;
 mod error;
 mod percent;
 mod period;
+pub mod sealed;
 mod substitute;
 
 use serde::de::DeserializeOwned;

@@ -1,4 +1,4 @@
-//! Variables in strings: `${NAME}`, `${NAME:-default}`, and `$${` for a literal `${`.
+//! Variables in strings: `${NAME}`, `${NAME:-default}`, `${sealed:…}` (see [`sealed`]), and `$${` for a literal `${`.
 //!
 //! 1. They are resolved from the VM's environment (Envoy `environment_variables`, Istio `vmConfig.env`).
 //! 2. A variable without value and default is an error that names it. A default stands also for an empty variable, as in
@@ -7,7 +7,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigErrors, Environment};
+use super::{ConfigErrors, Environment, sealed};
 
 /// Resolves all strings of a tree.
 pub(super) fn resolve(
@@ -72,6 +72,9 @@ fn expand(text: &str, environment: &Environment) -> Result<String, String> {
 }
 
 fn variable(inner: &str, environment: &Environment) -> Result<String, String> {
+    if let Some(text) = inner.strip_prefix("sealed:") {
+        return sealed::open(text, environment.get(sealed::KEY_VARIABLE).map(String::as_str));
+    }
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),

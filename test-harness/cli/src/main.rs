@@ -11,6 +11,7 @@ mod inspect;
 mod manifest;
 mod registry;
 mod render;
+mod seal;
 mod report;
 mod test;
 
@@ -34,6 +35,7 @@ enum Command {
     Registry(registry::Args),
     Dist(dist::Args),
     Render(render::Args),
+    Seal(seal::Args),
     Inspect(inspect::Args),
     Run(exchange::Args),
     Test(test::Args),
@@ -57,6 +59,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Registry(args) => registry::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Render(args) => render::run(&args),
+        Command::Seal(args) => seal::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Run(args) => exchange::run(&args),
         Command::Test(args) => test::run(&args),

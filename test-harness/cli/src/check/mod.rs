@@ -122,7 +122,7 @@ fn modules(args: &Args) -> anyhow::Result<Modules<'static>> {
         dist: args.dist.clone(),
         index,
         variables,
-        configure: Box::new(crate::configure::configure),
+        configure: Box::new(crate::configure::configure), asked: Default::default(),
     })
 }
 

@@ -7,6 +7,7 @@
 //!    its name suggests (a DSN, a URL, 32 characters).
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
@@ -28,7 +29,12 @@ pub(crate) struct Modules<'a> {
     pub(crate) variables: BTreeMap<String, String>,
     /// Configures a module: file, configuration, environment; the reason when it refuses.
     pub(crate) configure: Box<Configure<'a>>,
+    /// What was asked already: overlays share most configurations.
+    pub(crate) asked: RefCell<BTreeMap<Question, Result<(), String>>>,
 }
+
+/// A module's file, the configuration, the environment.
+pub(crate) type Question = (PathBuf, String, BTreeMap<String, String>);
 
 /// Asks a module whether it takes a configuration.
 pub(crate) type Configure<'a> =
@@ -138,6 +144,16 @@ impl Modules<'_> {
                 format!("the module refuses it: {reason}"),
             );
         }
+    }
+
+    fn ask(&self, question: Question) -> Result<(), String> {
+        if let Some(answer) = self.asked.borrow().get(&question) {
+            return answer.clone();
+        }
+        let (file, config, environment) = &question;
+        let answer = (self.configure)(file, config.as_bytes(), environment);
+        self.asked.borrow_mut().insert(question, answer.clone());
+        answer
     }
 
     fn environment(&self, extension: &Extension) -> BTreeMap<String, String> {
