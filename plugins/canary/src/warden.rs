@@ -25,7 +25,7 @@ use crate::steer::Variant;
 use crate::window::{Tallies, Tally, Window};
 
 /// How often.
-pub(crate) const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_millis(500);
 const LEASE_TERM: Duration = Duration::from_millis(2500);
 /// The window, its last quarter and its last sixteenth are judged.
 const SPANS: [u32; 3] = [1, 4, 16];
