@@ -100,7 +100,8 @@ impl Failure {
         let route = route(settings, request);
         let away = kind_is_availability(kind, status, flags) && settings.availability == Availability::Cluster;
         let code = status.map_or_else(|| "no status".to_owned(), |status| status.to_string());
-        let flag_names = names(flags).collect::<Vec<_>>().join(",");
+        // That the client also left says nothing of the failure.
+        let flag_names = names(flags & !(DC | DR)).collect::<Vec<_>>().join(",");
         let what = match kind {
             Kind::Grpc(code) => format!("gRPC {code} {}", GRPC_CODES.get(code as usize).unwrap_or(&"UNKNOWN")),
             Kind::Slow => "Slow exchange".to_owned(),

@@ -41,6 +41,17 @@ fn two_dead_clusters_are_two_issues_whatever_the_route() {
 }
 
 #[test]
+fn a_client_that_leaves_early_makes_no_other_issue_of_the_same_failure() {
+    let mut proxy = Proxy::start(1, DSN);
+    for flags in [0, 1 << 14, 1 << 28] {
+        run(&mut proxy.workers[0], failing("/a", "500").with_integer(Attribute::ResponseFlags, flags));
+    }
+    proxy.pass_well(4, 250);
+    let issues: Vec<Value> = proxy.items("event").iter().map(|event| event["fingerprint"].clone()).collect();
+    assert_eq!(issues, vec![issues[0].clone(); 3]);
+}
+
+#[test]
 fn after_a_429_no_worker_sends_and_then_the_exact_losses_are_reported() {
     let mut proxy = Proxy::start(3, DSN);
     run(&mut proxy.workers[0], failing("/first", "500"));
