@@ -2,9 +2,11 @@
 
 mod check;
 mod configure;
+mod demo;
 mod dist;
 mod exchange;
 mod extension;
+mod gateway;
 mod image;
 mod index;
 mod inspect;
@@ -33,7 +35,9 @@ enum Command {
     Image(image::Args),
     Push(registry::push::Args),
     Registry(registry::Args),
+    Demo(demo::Args),
     Dist(dist::Args),
+    Gateway(gateway::Args),
     Render(render::Args),
     Seal(seal::Args),
     Inspect(inspect::Args),
@@ -57,7 +61,9 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Image(args) => image::run(&args),
         Command::Push(args) => registry::push::run(&args),
         Command::Registry(args) => registry::run(&args),
+        Command::Demo(args) => demo::run(&args),
         Command::Dist(args) => dist::run(&args),
+        Command::Gateway(args) => gateway::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Seal(args) => seal::run(&args),
         Command::Inspect(args) => inspect::run(&args),

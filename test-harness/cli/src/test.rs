@@ -1,4 +1,4 @@
-//! `launchgate test`: scenarios on the emulator.
+//! `launchgate test`: scenarios on the emulator, on a real Envoy, or on both.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use launchgate_harness::emulator::{EmulatorHost, Modules};
+use launchgate_harness::envoy::scenario::{run_diff, run_envoy};
 use launchgate_harness::scenario::ScenarioFile;
+use launchgate_harness::scenario::fuzz::fuzz;
 use launchgate_harness::scenario::run::{CaseResult, emulate_with};
 
 use crate::report::{Format, Report};
@@ -23,11 +25,16 @@ use crate::report::{Format, Report};
   launchgate test plugins/tls/scenarios/redirect.yaml     one file; its plugins name their modules
   launchgate test ./mine.wasm mine/*.yaml                 another module; `plugin: mine` in the files is this one
   launchgate test tls --case 'forged' --trace             one case, with every callback and log line
+  launchgate test tls --mode diff                         on the emulator and on a real Envoy; a difference fails
   launchgate test tls --fault proxy_http_call=10          every call-out is refused by the host
+  launchgate test tls --fuzz 10000                        hostile requests; what breaks is shrunk to a scenario
   launchgate test --schema > scenario.schema.json         the JSON Schema, for editors")]
 pub(crate) struct Args {
     /// A plugin's name, a module (.wasm, .wat), and scenario files or folders, in any order.
     targets: Vec<PathBuf>,
+    /// Where to run: the emulator, a real Envoy, or both, where any difference fails.
+    #[arg(long, value_enum, default_value_t = Mode::Emulate)]
+    mode: Mode,
     /// Run only cases whose name contains this.
     #[arg(long)]
     case: Option<String>,
@@ -40,6 +47,12 @@ pub(crate) struct Args {
     /// Make a host call answer a status (`proxy_http_call=10`); may be given several times.
     #[arg(long, value_name = "CALL=STATUS")]
     fault: Vec<String>,
+    /// Send so many mutants of each file's requests instead; what breaks the plugin is printed as a scenario.
+    #[arg(long, value_name = "RUNS")]
+    fuzz: Option<u64>,
+    /// Seed of --fuzz: the same seed gives the same run.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Print what callbacks cost: instructions, host calls, bytes copied.
     #[arg(long)]
     profile: bool,
@@ -60,6 +73,17 @@ pub(crate) struct Args {
     schema: bool,
 }
 
+/// The hosts of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// The emulator: virtual time, every assignment of requests to workers.
+    Emulate,
+    /// A real Envoy (ENVOY=, or the one that `make deps` brought): real time, real connections.
+    Envoy,
+    /// Both, and what client, upstreams, stats and access record show must be the same.
+    Diff,
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if args.schema {
         println!(
@@ -67,6 +91,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             serde_json::to_string_pretty(&launchgate_harness::scenario::json_schema())?
         );
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(runs) = args.fuzz {
+        return fuzz_all(args, runs);
     }
     match run_all(args) {
         Ok(report) => {
@@ -88,6 +115,24 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+fn fuzz_all(args: &Args, runs: u64) -> anyhow::Result<ExitCode> {
+    let (modules, files) = targets(args)?;
+    for path in files {
+        let mut file = ScenarioFile::read(&path)?;
+        select(&mut file, args);
+        if let Some(find) = fuzz(&file, &modules, args.seed, runs)? {
+            println!(
+                "# {}\n{}",
+                find.problem.replace('\n', "\n# "),
+                find.scenario
+            );
+            return Ok(ExitCode::from(1));
+        }
+        eprintln!("{}: {runs} requests a group, nothing broke", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 fn run_all(args: &Args) -> anyhow::Result<Report> {
     let (modules, files) = targets(args)?;
     let faults = faults(&args.fault)?;
@@ -99,9 +144,13 @@ fn run_all(args: &Args) -> anyhow::Result<Report> {
         if args.trace {
             traces = trace(&file, &modules, &faults)?;
         }
-        let results = emulate_with(&file, |workers, assignment| {
-            EmulatorHost::new(modules.clone(), workers, assignment).with_faults(faults.clone())
-        });
+        let results = match args.mode {
+            Mode::Emulate => emulate_with(&file, |workers, assignment| {
+                EmulatorHost::new(modules.clone(), workers, assignment).with_faults(faults.clone())
+            }),
+            Mode::Envoy => run_envoy(&file, &modules),
+            Mode::Diff => run_diff(&file, &modules),
+        };
         report.add(&path, results, traces);
     }
     Ok(report)
