@@ -38,7 +38,10 @@ pub(crate) struct Rule {
 
 /// A condition. Windows and quiet times are in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields are those of the configuration, described there")]
+#[allow(
+    missing_docs,
+    reason = "the fields are those of the configuration, described there"
+)]
 pub(crate) enum When {
     /// An error that was never seen.
     FirstSeen,
@@ -49,7 +52,11 @@ pub(crate) enum When {
     /// Many errors.
     Frequency { count: u64, window: u64, all: bool },
     /// A large share of all requests, in parts of a million.
-    Percent { share: u64, min_requests: u64, window: u64 },
+    Percent {
+        share: u64,
+        min_requests: u64,
+        window: u64,
+    },
     /// Many users.
     UniqueUsers { count: usize, window: u64 },
 }
@@ -154,28 +161,45 @@ impl Ring {
 
     fn sum(&self, window: u64, mono: u64) -> u64 {
         let slot = mono / (window / SLOTS).max(1);
-        self.0.iter().filter(|(own, _)| own.saturating_add(SLOTS) > slot).fold(0, |sum, (_, count)| sum.saturating_add(*count))
+        self.0
+            .iter()
+            .filter(|(own, _)| own.saturating_add(SLOTS) > slot)
+            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 }
 
 impl When {
     fn window(self) -> u64 {
         match self {
-            Self::Frequency { window, .. } | Self::Percent { window, .. } | Self::UniqueUsers { window, .. } => window,
+            Self::Frequency { window, .. }
+            | Self::Percent { window, .. }
+            | Self::UniqueUsers { window, .. } => window,
             Self::FirstSeen | Self::Regression { .. } | Self::Match => 60_000,
         }
     }
 
     /// Whether all errors are looked at together.
     fn is_global(self) -> bool {
-        matches!(self, Self::Percent { .. } | Self::Frequency { all: true, .. })
+        matches!(
+            self,
+            Self::Percent { .. } | Self::Frequency { all: true, .. }
+        )
     }
 }
 
 impl Board {
     /// Merges what a worker saw. Without deltas it only looks whether something is over.
-    pub(crate) fn merge(&mut self, rule: &Rule, now: Moment, requests: u64, deltas: &[Delta<'_>]) -> Outcome {
-        let mut outcome = Outcome { changed: requests > 0 || !deltas.is_empty(), ..Outcome::default() };
+    pub(crate) fn merge(
+        &mut self,
+        rule: &Rule,
+        now: Moment,
+        requests: u64,
+        deltas: &[Delta<'_>],
+    ) -> Outcome {
+        let mut outcome = Outcome {
+            changed: requests > 0 || !deltas.is_empty(),
+            ..Outcome::default()
+        };
         if now.mono.saturating_sub(self.term) >= rule.interval {
             (self.term, self.sent) = (now.mono, 0);
         }
@@ -195,22 +219,43 @@ impl Board {
         for followed in &mut self.followed {
             followed.turn_off(rule, now, sum, &mut outcome);
         }
-        let is_idle = |followed: &Followed| !followed.firing && now.mono.saturating_sub(followed.notified) >= rule.interval && followed.ring.sum(rule.when.window(), now.mono) == 0;
+        let is_idle = |followed: &Followed| {
+            !followed.firing
+                && now.mono.saturating_sub(followed.notified) >= rule.interval
+                && followed.ring.sum(rule.when.window(), now.mono) == 0
+        };
         self.followed.retain(|followed| !is_idle(followed));
         outcome
     }
 
     fn follow(&mut self, rule: &Rule, delta: &Delta<'_>) -> Option<&mut Followed> {
-        let fingerprint = if rule.when.is_global() { 0 } else { delta.fingerprint };
-        if let Some(at) = self.followed.iter().position(|followed| followed.fingerprint == fingerprint) {
+        let fingerprint = if rule.when.is_global() {
+            0
+        } else {
+            delta.fingerprint
+        };
+        if let Some(at) = self
+            .followed
+            .iter()
+            .position(|followed| followed.fingerprint == fingerprint)
+        {
             return self.followed.get_mut(at);
         }
-        let idle = (0..self.followed.len()).filter(|at| self.followed.get(*at).is_some_and(|followed| !followed.firing));
+        let idle = (0..self.followed.len()).filter(|at| {
+            self.followed
+                .get(*at)
+                .is_some_and(|followed| !followed.firing)
+        });
         if self.followed.len() >= FOLLOWED {
-            let oldest = idle.min_by_key(|at| self.followed.get(*at).map(|followed| followed.held))?;
+            let oldest =
+                idle.min_by_key(|at| self.followed.get(*at).map(|followed| followed.held))?;
             self.followed.swap_remove(oldest);
         }
-        self.followed.push(Followed { fingerprint, title: delta.title.clone(), ..Followed::default() });
+        self.followed.push(Followed {
+            fingerprint,
+            title: delta.title.clone(),
+            ..Followed::default()
+        });
         self.followed.last_mut()
     }
 
@@ -222,8 +267,22 @@ impl Board {
         write_pairs(&mut writer, &self.requests.0);
         for followed in &self.followed {
             writer.u32(u32::from(followed.firing) | u32::from(followed.told) << 1);
-            [followed.fingerprint, followed.notified, followed.held, followed.since, followed.total].iter().for_each(|number| writer.u64(*number));
-            [&followed.title.what, &followed.title.route, &followed.title.cluster].iter().for_each(|text| writer.text(text));
+            [
+                followed.fingerprint,
+                followed.notified,
+                followed.held,
+                followed.since,
+                followed.total,
+            ]
+            .iter()
+            .for_each(|number| writer.u64(*number));
+            [
+                &followed.title.what,
+                &followed.title.route,
+                &followed.title.cluster,
+            ]
+            .iter()
+            .for_each(|text| writer.text(text));
             write_pairs(&mut writer, &followed.ring.0);
             write_pairs(&mut writer, &followed.users);
         }
@@ -234,7 +293,12 @@ impl Board {
     pub(crate) fn decode(bytes: &[u8]) -> Self {
         let read = || {
             let mut reader = Reader::new(bytes, VERSION)?;
-            let mut board = Self { term: reader.u64()?, sent: reader.u32()?, requests: Ring(read_pairs(&mut reader)?), followed: Vec::new() };
+            let mut board = Self {
+                term: reader.u64()?,
+                sent: reader.u32()?,
+                requests: Ring(read_pairs(&mut reader)?),
+                followed: Vec::new(),
+            };
             while !reader.is_empty() {
                 board.followed.push(Followed::read(&mut reader)?);
             }
@@ -251,7 +315,8 @@ impl Followed {
         }
         self.ring.add(rule.when.window(), now.mono, delta.count);
         if let When::UniqueUsers { count, window } = rule.when {
-            self.users.retain(|(_, last)| last.saturating_add(window) > now.mono);
+            self.users
+                .retain(|(_, last)| last.saturating_add(window) > now.mono);
             for user in delta.users {
                 let room = self.users.len() < count;
                 match self.users.iter_mut().find(|(own, _)| own == user) {
@@ -279,19 +344,37 @@ impl Followed {
         match rule.when {
             When::Frequency { count, .. } => measured >= count,
             When::UniqueUsers { count, .. } => measured >= count as u64,
-            When::Percent { share, min_requests, .. } => requests >= min_requests && u128::from(measured) * 1_000_000 >= u128::from(share) * u128::from(requests),
+            When::Percent {
+                share,
+                min_requests,
+                ..
+            } => {
+                requests >= min_requests
+                    && u128::from(measured) * 1_000_000 >= u128::from(share) * u128::from(requests)
+            }
             When::FirstSeen | When::Regression { .. } | When::Match => false,
         }
     }
 
     fn measured(&self, rule: &Rule, now: Moment) -> u64 {
         match rule.when {
-            When::UniqueUsers { window, .. } => self.users.iter().filter(|(_, last)| last.saturating_add(window) > now.mono).count() as u64,
+            When::UniqueUsers { window, .. } => self
+                .users
+                .iter()
+                .filter(|(_, last)| last.saturating_add(window) > now.mono)
+                .count() as u64,
             when => self.ring.sum(when.window(), now.mono),
         }
     }
 
-    fn turn_on(&mut self, rule: &Rule, now: Moment, requests: u64, holds: bool, (sent, outcome): (&mut u32, &mut Outcome)) {
+    fn turn_on(
+        &mut self,
+        rule: &Rule,
+        now: Moment,
+        requests: u64,
+        holds: bool,
+        (sent, outcome): (&mut u32, &mut Outcome),
+    ) {
         let occurrence = matches!(rule.when, When::FirstSeen | When::Regression { .. });
         // While on, any occurrence keeps the kinds on that an occurrence turned on.
         if holds || (self.firing && occurrence) {
@@ -312,7 +395,9 @@ impl Followed {
         }
         *sent += 1;
         self.told = true;
-        outcome.signals.push(self.signal(rule, now, Status::Firing, requests));
+        outcome
+            .signals
+            .push(self.signal(rule, now, Status::Firing, requests));
     }
 
     fn turn_off(&mut self, rule: &Rule, now: Moment, requests: u64, outcome: &mut Outcome) {
@@ -329,20 +414,50 @@ impl Followed {
         self.firing = false;
         outcome.changed = true;
         if self.told && rule.resolved {
-            outcome.signals.push(self.signal(rule, now, Status::Resolved, requests));
+            outcome
+                .signals
+                .push(self.signal(rule, now, Status::Resolved, requests));
         }
     }
 
     fn signal(&self, rule: &Rule, now: Moment, status: Status, requests: u64) -> Signal {
-        Signal { status, title: self.title.clone(), measured: self.measured(rule, now), requests, total: self.total, since: self.since }
+        Signal {
+            status,
+            title: self.title.clone(),
+            measured: self.measured(rule, now),
+            requests,
+            total: self.total,
+            since: self.since,
+        }
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let flags = reader.u32()?;
-        let [fingerprint, notified, held, since, total] = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
-        let title = Title { what: reader.text()?, route: reader.text()?, cluster: reader.text()? };
+        let [fingerprint, notified, held, since, total] = [
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+        ];
+        let title = Title {
+            what: reader.text()?,
+            route: reader.text()?,
+            cluster: reader.text()?,
+        };
         let (ring, users) = (Ring(read_pairs(reader)?), read_pairs(reader)?);
-        Some(Self { fingerprint, firing: flags & 1 == 1, told: flags & 2 == 2, notified, held, since, total, title, ring, users })
+        Some(Self {
+            fingerprint,
+            firing: flags & 1 == 1,
+            told: flags & 2 == 2,
+            notified,
+            held,
+            since,
+            total,
+            title,
+            ring,
+            users,
+        })
     }
 }
 
@@ -356,7 +471,9 @@ fn write_pairs(writer: &mut Writer, pairs: &[(u64, u64)]) {
 
 fn read_pairs(reader: &mut Reader<'_>) -> Option<Vec<(u64, u64)>> {
     let count = reader.u32()?;
-    (0..count).map(|_| Some((reader.u64()?, reader.u64()?))).collect()
+    (0..count)
+        .map(|_| Some((reader.u64()?, reader.u64()?)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,11 @@ impl Writer {
     pub(crate) fn text(&mut self, text: &str) {
         let length = u16::try_from(text.len()).unwrap_or(0);
         self.0.extend_from_slice(&length.to_le_bytes());
-        self.0.extend_from_slice(text.as_bytes().get(..usize::from(length)).unwrap_or_default());
+        self.0.extend_from_slice(
+            text.as_bytes()
+                .get(..usize::from(length))
+                .unwrap_or_default(),
+        );
     }
 
     /// Many raw bytes.
@@ -35,8 +39,14 @@ impl Writer {
 
     /// The whole value.
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        let length = u32::try_from(self.0.len() - HEAD).unwrap_or(u32::MAX).to_le_bytes();
-        self.0.iter_mut().skip(1).zip(length).for_each(|(slot, byte)| *slot = byte);
+        let length = u32::try_from(self.0.len() - HEAD)
+            .unwrap_or(u32::MAX)
+            .to_le_bytes();
+        self.0
+            .iter_mut()
+            .skip(1)
+            .zip(length)
+            .for_each(|(slot, byte)| *slot = byte);
         self.0
     }
 }
@@ -94,7 +104,19 @@ mod tests {
         writer.u64(9);
         let bytes = writer.finish();
         let mut reader = Reader::new(&bytes, 3).unwrap();
-        assert_eq!((reader.u32(), reader.text().as_deref(), reader.u64(), reader.is_empty()), (Some(7), Some("ä"), Some(9), true));
-        assert!(Reader::new(&bytes, 2).is_none() && Reader::new(&bytes[..bytes.len() - 1], 3).is_none() && Reader::new(b"", 3).is_none());
+        assert_eq!(
+            (
+                reader.u32(),
+                reader.text().as_deref(),
+                reader.u64(),
+                reader.is_empty()
+            ),
+            (Some(7), Some("ä"), Some(9), true)
+        );
+        assert!(
+            Reader::new(&bytes, 2).is_none()
+                && Reader::new(&bytes[..bytes.len() - 1], 3).is_none()
+                && Reader::new(b"", 3).is_none()
+        );
     }
 }

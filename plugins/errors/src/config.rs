@@ -118,7 +118,11 @@ pub struct Report {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { statuses: StatusRange::parse("500-599").into_iter().collect(), grpc: vec![2, 4, 13, 14], slower_than: None }
+        Self {
+            statuses: StatusRange::parse("500-599").into_iter().collect(),
+            grpc: vec![2, 4, 13, 14],
+            slower_than: None,
+        }
     }
 }
 
@@ -269,7 +273,10 @@ pub struct Throttle {
 
 impl Default for Throttle {
     fn default() -> Self {
-        Self { burst: 5, window: Period::seconds(60) }
+        Self {
+            burst: 5,
+            window: Period::seconds(60),
+        }
     }
 }
 
@@ -286,7 +293,10 @@ pub struct Queue {
 
 impl Default for Queue {
     fn default() -> Self {
-        Self { max_events: 100, max_bytes: 1 << 20 }
+        Self {
+            max_events: 100,
+            max_bytes: 1 << 20,
+        }
     }
 }
 

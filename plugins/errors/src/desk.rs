@@ -33,8 +33,14 @@ impl Desk {
             backoff: (Duration::from_secs(1), Duration::from_secs(60)),
             ..Limits::default()
         };
-        let queue = |(name, notifier): &(String, Notifier)| Queue { name: name.clone(), notifier: notifier.clone(), outbox: Outbox::new(limits.clone()) };
-        Self { queues: notifiers.iter().map(queue).collect() }
+        let queue = |(name, notifier): &(String, Notifier)| Queue {
+            name: name.clone(),
+            notifier: notifier.clone(),
+            outbox: Outbox::new(limits.clone()),
+        };
+        Self {
+            queues: notifiers.iter().map(queue).collect(),
+        }
     }
 
     /// Clusters that the notices go to.
@@ -44,7 +50,9 @@ impl Desk {
 
     /// Queues a notice for a notifier.
     pub(crate) fn push(&mut self, notifier: usize, notice: Notice, cx: &mut RootContext<'_, Tag>) {
-        let Some(queue) = self.queues.get_mut(notifier) else { return };
+        let Some(queue) = self.queues.get_mut(notifier) else {
+            return;
+        };
         let dropped = queue.outbox.push(notice, 1024, cx.now.mono);
         count_dropped("queue_overflow", dropped.len(), cx);
     }
@@ -59,9 +67,16 @@ impl Desk {
     }
 
     /// The answer of a notifier. A server error is tried again: nobody else counts notices.
-    pub(crate) fn settle(&mut self, notifier: usize, answer: &Answer, cx: &mut RootContext<'_, Tag>) {
+    pub(crate) fn settle(
+        &mut self,
+        notifier: usize,
+        answer: &Answer,
+        cx: &mut RootContext<'_, Tag>,
+    ) {
         let random = cx.ports.random();
-        let Some(queue) = self.queues.get_mut(notifier) else { return };
+        let Some(queue) = self.queues.get_mut(notifier) else {
+            return;
+        };
         let settlement = match answer.status() {
             Some(500..=599) => Settlement::Retry(Duration::ZERO),
             _ => Settlement::of(answer, cx.now.wall),
@@ -71,10 +86,18 @@ impl Desk {
             cx.fx.count(counter);
         }
         let dropped = queue.outbox.settle(settlement, cx.now.mono, random).len();
-        let reason = if settlement == Settlement::Refused { "refused" } else { "unreachable" };
+        let reason = if settlement == Settlement::Refused {
+            "refused"
+        } else {
+            "unreachable"
+        };
         if dropped > 0 {
             let (name, status) = (queue.name.clone(), answer.status().unwrap_or(0));
-            cx.log(Level::Warn, || format!("a notice was not delivered; notifier={name} reason={reason} status={status}"));
+            cx.log(Level::Warn, || {
+                format!(
+                    "a notice was not delivered; notifier={name} reason={reason} status={status}"
+                )
+            });
         }
         count_dropped(reason, dropped, cx);
     }

@@ -4,8 +4,8 @@
 //! 2. The secret is optional and deprecated; it is sent where it is given.
 //! 3. The organisation is `o<digits>` as the first label of the host, where it is so.
 
-use launchgate_sdk::call_config::Url;
 use launchgate_sdk::Secret;
+use launchgate_sdk::call_config::Url;
 
 /// A checked DSN.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +32,27 @@ impl Dsn {
             None => (user.expose(), None),
         };
         let (prefix, project) = url.path.trim_end_matches('/').rsplit_once('/')?;
-        let is_key = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-        let is_project = !project.is_empty() && project.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_key = |key: &str| {
+            !key.is_empty()
+                && key
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        };
+        let is_project = !project.is_empty()
+            && project
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_key(public) || !secret.is_none_or(is_key) || !is_project || prefix.contains('?') {
             return None;
         }
-        let org_id = url.authority.split('.').next().and_then(|label| label.strip_prefix('o'));
-        let org_id = org_id.filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).map(str::to_owned);
+        let org_id = url
+            .authority
+            .split('.')
+            .next()
+            .and_then(|label| label.strip_prefix('o'));
+        let org_id = org_id
+            .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .map(str::to_owned);
         Some(Self {
             public_key: Secret::new(public),
             secret_key: secret.map(Secret::new),
@@ -50,7 +64,10 @@ impl Dsn {
 
     /// The value of `x-sentry-auth` (Sentry, "Authentication").
     pub(crate) fn auth(&self, client: &str) -> String {
-        let mut text = format!("Sentry sentry_version=7, sentry_client={client}, sentry_key={}", self.public_key.expose());
+        let mut text = format!(
+            "Sentry sentry_version=7, sentry_client={client}, sentry_key={}",
+            self.public_key.expose()
+        );
         if let Some(secret) = &self.secret_key {
             text.push_str(", sentry_secret=");
             text.push_str(secret.expose());
@@ -66,23 +83,77 @@ mod tests {
     #[test]
     fn a_dsn_gives_endpoint_and_authentication() {
         for (text, authority, path, org, auth) in [
-            ("https://abc@o42.ingest.sentry.io/7", "o42.ingest.sentry.io", "/api/7/envelope/", Some("42"), "sentry_key=abc"),
-            ("http://abc:def@127.0.0.1:8000/7", "127.0.0.1:8000", "/api/7/envelope/", None, "sentry_key=abc, sentry_secret=def"),
-            ("https://abc@sentry.example.org/a/b/proj-1/", "sentry.example.org", "/a/b/api/proj-1/envelope/", None, "sentry_key=abc"),
-            ("https://abc:@[::1]:9000/7", "[::1]:9000", "/api/7/envelope/", None, "sentry_key=abc"),
-            (" https://abc@other.example/7 ", "other.example", "/api/7/envelope/", None, "sentry_key=abc"),
+            (
+                "https://abc@o42.ingest.sentry.io/7",
+                "o42.ingest.sentry.io",
+                "/api/7/envelope/",
+                Some("42"),
+                "sentry_key=abc",
+            ),
+            (
+                "http://abc:def@127.0.0.1:8000/7",
+                "127.0.0.1:8000",
+                "/api/7/envelope/",
+                None,
+                "sentry_key=abc, sentry_secret=def",
+            ),
+            (
+                "https://abc@sentry.example.org/a/b/proj-1/",
+                "sentry.example.org",
+                "/a/b/api/proj-1/envelope/",
+                None,
+                "sentry_key=abc",
+            ),
+            (
+                "https://abc:@[::1]:9000/7",
+                "[::1]:9000",
+                "/api/7/envelope/",
+                None,
+                "sentry_key=abc",
+            ),
+            (
+                " https://abc@other.example/7 ",
+                "other.example",
+                "/api/7/envelope/",
+                None,
+                "sentry_key=abc",
+            ),
         ] {
             let dsn = Dsn::parse(text).unwrap();
-            assert_eq!((dsn.authority.as_str(), dsn.path.as_str(), dsn.org_id.as_deref()), (authority, path, org), "{text}");
-            assert_eq!(dsn.auth("c/1"), format!("Sentry sentry_version=7, sentry_client=c/1, {auth}"), "{text}");
+            assert_eq!(
+                (
+                    dsn.authority.as_str(),
+                    dsn.path.as_str(),
+                    dsn.org_id.as_deref()
+                ),
+                (authority, path, org),
+                "{text}"
+            );
+            assert_eq!(
+                dsn.auth("c/1"),
+                format!("Sentry sentry_version=7, sentry_client=c/1, {auth}"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_is_no_dsn_is_refused() {
         for text in [
-            "", "https://sentry.example.org/7", "https://@h/7", "https://k@h", "https://k@h/", "https://k@/7", "ftp://k@h/7", "k@h/7",
-            "https://k k@h/7", "https://k,sentry_key=x@h/7", "https://k@h/7?x", "https://k@h/7#x", "https://k@h/a b", "https://k\r\nx@h/7",
+            "",
+            "https://sentry.example.org/7",
+            "https://@h/7",
+            "https://k@h",
+            "https://k@h/",
+            "https://k@/7",
+            "ftp://k@h/7",
+            "k@h/7",
+            "https://k k@h/7",
+            "https://k,sentry_key=x@h/7",
+            "https://k@h/7?x",
+            "https://k@h/7#x",
+            "https://k@h/a b",
+            "https://k\r\nx@h/7",
         ] {
             assert!(Dsn::parse(text).is_none(), "{text:?}");
         }

@@ -28,7 +28,8 @@ impl Envelope {
 
     /// Adds an item.
     pub(crate) fn item(mut self, kind: &str, payload: &[u8]) -> Self {
-        let header = json!({"type": kind, "length": payload.len(), "content_type": "application/json"});
+        let header =
+            json!({"type": kind, "length": payload.len(), "content_type": "application/json"});
         self.0.extend_from_slice(header.to_string().as_bytes());
         self.0.push(b'\n');
         self.0.extend_from_slice(payload);
@@ -49,14 +50,31 @@ mod tests {
     #[test]
     fn lengths_are_exact_and_headers_are_one_line() {
         let payload = "{\"message\":\"ä\"}".as_bytes();
-        let bytes = Envelope::new(Some("9ec79c33ec9942ab8353589fcb2e04dc"), None, Timestamp::from_seconds(1_795_348_800)).item("event", payload).item("client_report", b"{}").finish();
+        let bytes = Envelope::new(
+            Some("9ec79c33ec9942ab8353589fcb2e04dc"),
+            None,
+            Timestamp::from_seconds(1_795_348_800),
+        )
+        .item("event", payload)
+        .item("client_report", b"{}")
+        .finish();
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         assert_eq!(lines.len(), 6, "header, two items of two lines, the end");
         let json = |at: usize| serde_json::from_slice::<Value>(lines[at]).unwrap();
         assert_eq!(json(0)["event_id"], "9ec79c33ec9942ab8353589fcb2e04dc");
         assert_eq!(json(0)["sent_at"], "2026-11-22T12:00:00.000Z");
-        assert_eq!((json(1)["type"].as_str(), json(1)["length"].as_u64()), (Some("event"), Some(16)));
+        assert_eq!(
+            (json(1)["type"].as_str(), json(1)["length"].as_u64()),
+            (Some("event"), Some(16))
+        );
         assert_eq!(lines[2], payload);
-        assert_eq!((json(3)["type"].as_str(), json(3)["length"].as_u64(), lines[4]), (Some("client_report"), Some(2), &b"{}"[..]));
+        assert_eq!(
+            (
+                json(3)["type"].as_str(),
+                json(3)["length"].as_u64(),
+                lines[4]
+            ),
+            (Some("client_report"), Some(2), &b"{}"[..])
+        );
     }
 }

@@ -56,19 +56,44 @@ pub(crate) fn tags(failure: &Failure, identity: &Identity) -> BTreeMap<String, S
         tag("http.method", failure.method.to_owned());
         tag("http.route", failure.route.clone());
     }
-    tag("http.status_code", failure.status.map_or_else(String::new, |status| status.to_string()));
+    tag(
+        "http.status_code",
+        failure
+            .status
+            .map_or_else(String::new, |status| status.to_string()),
+    );
     if let Kind::Grpc(code) = failure.kind {
         tag("grpc.code", code.to_string());
     }
     tag("envoy.cluster", failure.cluster.clone());
-    tag("envoy.flags", names(failure.flags).collect::<Vec<_>>().join(","));
+    tag(
+        "envoy.flags",
+        names(failure.flags).collect::<Vec<_>>().join(","),
+    );
     tags
 }
 
 /// An event of a failed exchange.
-pub(crate) fn event(id: &str, failure: &Failure, tags: &BTreeMap<String, String>, level: Option<Level>, story: &Story<'_>) -> Value {
-    let default = if failure.kind == Kind::Slow { Level::Warning } else { Level::Error };
-    let mut event = skeleton(id, failure, tags, level.unwrap_or(default), &story.settings.identity, story.now);
+pub(crate) fn event(
+    id: &str,
+    failure: &Failure,
+    tags: &BTreeMap<String, String>,
+    level: Option<Level>,
+    story: &Story<'_>,
+) -> Value {
+    let default = if failure.kind == Kind::Slow {
+        Level::Warning
+    } else {
+        Level::Error
+    };
+    let mut event = skeleton(
+        id,
+        failure,
+        tags,
+        level.unwrap_or(default),
+        &story.settings.identity,
+        story.now,
+    );
     insert(&mut event, "server_name", server_name(story));
     insert(&mut event, "request", request(story));
     insert(&mut event, "user", user(story));
@@ -78,22 +103,59 @@ pub(crate) fn event(id: &str, failure: &Failure, tags: &BTreeMap<String, String>
 }
 
 /// An event without an exchange: the death of a VM.
-pub(crate) fn bare(id: &str, failure: &Failure, tags: &BTreeMap<String, String>, identity: &Identity, at: Timestamp) -> Value {
+pub(crate) fn bare(
+    id: &str,
+    failure: &Failure,
+    tags: &BTreeMap<String, String>,
+    identity: &Identity,
+    at: Timestamp,
+) -> Value {
     let mut event = skeleton(id, failure, tags, Level::Fatal, identity, at);
-    insert(&mut event, "server_name", identity.server_name.clone().into());
+    insert(
+        &mut event,
+        "server_name",
+        identity.server_name.clone().into(),
+    );
     event
 }
 
 /// The summary of a window: the same issue, without an exchange.
-pub(crate) fn summary(id: &str, failure: &Failure, tags: &BTreeMap<String, String>, identity: &Identity, suppressed: u64, since: Timestamp, now: Timestamp) -> Value {
+pub(crate) fn summary(
+    id: &str,
+    failure: &Failure,
+    tags: &BTreeMap<String, String>,
+    identity: &Identity,
+    suppressed: u64,
+    since: Timestamp,
+    now: Timestamp,
+) -> Value {
     let mut event = skeleton(id, failure, tags, Level::Error, identity, now);
-    insert(&mut event, "server_name", identity.server_name.clone().into());
-    insert(&mut event, "logentry", json!({"formatted": format!("{} more of these were not sent since {since}: {}", suppressed, failure.value)}));
-    insert(&mut event, "extra", json!({"suppressed_count": suppressed, "first_suppressed": since.to_string(), "last_suppressed": now.to_string()}));
+    insert(
+        &mut event,
+        "server_name",
+        identity.server_name.clone().into(),
+    );
+    insert(
+        &mut event,
+        "logentry",
+        json!({"formatted": format!("{} more of these were not sent since {since}: {}", suppressed, failure.value)}),
+    );
+    insert(
+        &mut event,
+        "extra",
+        json!({"suppressed_count": suppressed, "first_suppressed": since.to_string(), "last_suppressed": now.to_string()}),
+    );
     event
 }
 
-fn skeleton(id: &str, failure: &Failure, tags: &BTreeMap<String, String>, level: Level, identity: &Identity, at: Timestamp) -> Value {
+fn skeleton(
+    id: &str,
+    failure: &Failure,
+    tags: &BTreeMap<String, String>,
+    level: Level,
+    identity: &Identity,
+    at: Timestamp,
+) -> Value {
     let mut event = json!({
         "event_id": id,
         "timestamp": at.to_string(),
@@ -117,13 +179,27 @@ fn skeleton(id: &str, failure: &Failure, tags: &BTreeMap<String, String>, level:
 }
 
 fn transaction_name(method: &str, route: &str, kind: Kind) -> String {
-    if kind == Kind::Panic { route.to_owned() } else { format!("{method} {route}") }
+    if kind == Kind::Panic {
+        route.to_owned()
+    } else {
+        format!("{method} {route}")
+    }
 }
 
 /// A transaction of an exchange; it has no spans besides its own.
-pub(crate) fn transaction(id: &str, route: &str, method: &str, status: Option<u16>, templated: bool, story: &Story<'_>) -> Value {
+pub(crate) fn transaction(
+    id: &str,
+    route: &str,
+    method: &str,
+    status: Option<u16>,
+    templated: bool,
+    story: &Story<'_>,
+) -> Value {
     let identity = &story.settings.identity;
-    let start = story.view.started().map_or(story.now, |started| started.wall);
+    let start = story
+        .view
+        .started()
+        .map_or(story.now, |started| started.wall);
     let end = start.plus(story.view.duration());
     let mut payload = json!({
         "type": "transaction",
@@ -148,7 +224,12 @@ pub(crate) fn transaction(id: &str, route: &str, method: &str, status: Option<u1
 }
 
 /// The own dynamic sampling context.
-pub(crate) fn sampling_context(settings: &Settings, public_key: &str, name: Option<&str>, sampled: bool) -> Map<String, Value> {
+pub(crate) fn sampling_context(
+    settings: &Settings,
+    public_key: &str,
+    name: Option<&str>,
+    sampled: bool,
+) -> Map<String, Value> {
     let mut context = Map::new();
     let mut put = |key: &str, value: &str| {
         if !value.is_empty() {
@@ -158,7 +239,10 @@ pub(crate) fn sampling_context(settings: &Settings, public_key: &str, name: Opti
     put("public_key", public_key);
     put("environment", &settings.identity.environment);
     put("release", &settings.identity.release);
-    put("org_id", settings.continuation.org_id.as_deref().unwrap_or_default());
+    put(
+        "org_id",
+        settings.continuation.org_id.as_deref().unwrap_or_default(),
+    );
     if let Some(rate) = settings.traces_sample_rate {
         put("sample_rate", &rate.to_string());
         put("sampled", if sampled { "true" } else { "false" });
@@ -181,15 +265,29 @@ fn insert(object: &mut Value, key: &str, value: Value) {
 
 fn server_name(story: &Story<'_>) -> Value {
     let own = &story.settings.identity.server_name;
-    if own.is_empty() { story.view.text(Attribute::NodeId).map_or(Value::Null, |id| clean(&id, 200).into()) } else { own.clone().into() }
+    if own.is_empty() {
+        story
+            .view
+            .text(Attribute::NodeId)
+            .map_or(Value::Null, |id| clean(&id, 200).into())
+    } else {
+        own.clone().into()
+    }
 }
 
 fn request(story: &Story<'_>) -> Value {
-    let (headers, redactor, pii) = (story.request, &story.settings.redactor, story.settings.send_pii);
+    let (headers, redactor, pii) = (
+        story.request,
+        &story.settings.redactor,
+        story.settings.send_pii,
+    );
     if headers.is_empty() {
         return Value::Null;
     }
-    let scheme = headers.text(":scheme").filter(|scheme| matches!(*scheme, "http" | "https")).unwrap_or("http");
+    let scheme = headers
+        .text(":scheme")
+        .filter(|scheme| matches!(*scheme, "http" | "https"))
+        .unwrap_or("http");
     let host = scrub::text(headers.authority(), 256);
     let path = scrub::path(RequestPath::read(headers.path()).bytes(), redactor);
     let mut shown = json!({
@@ -197,28 +295,55 @@ fn request(story: &Story<'_>) -> Value {
         "url": format!("{scheme}://{host}{path}"),
         "headers": scrub::headers(headers, redactor, pii),
     });
-    insert(&mut shown, "query_string", scrub::query(query(headers.path()), redactor).into());
-    insert(&mut shown, "cookies", scrub::cookies(headers, redactor, pii).into());
+    insert(
+        &mut shown,
+        "query_string",
+        scrub::query(query(headers.path()), redactor).into(),
+    );
+    insert(
+        &mut shown,
+        "cookies",
+        scrub::cookies(headers, redactor, pii).into(),
+    );
     shown
 }
 
 fn response(story: &Story<'_>, status: Option<u16>) -> Value {
-    let Some(status) = status else { return Value::Null };
-    let headers = scrub::headers(story.view.response(), &story.settings.redactor, story.settings.send_pii);
+    let Some(status) = status else {
+        return Value::Null;
+    };
+    let headers = scrub::headers(
+        story.view.response(),
+        &story.settings.redactor,
+        story.settings.send_pii,
+    );
     let mut shown = json!({"type": "response", "status_code": status, "headers": headers});
-    insert(&mut shown, "body_size", story.view.integer(Attribute::ResponseSize).into());
+    insert(
+        &mut shown,
+        "body_size",
+        story.view.integer(Attribute::ResponseSize).into(),
+    );
     shown
 }
 
 fn user(story: &Story<'_>) -> Value {
     let mut user = json!({});
-    if story.settings.user.as_ref().is_some_and(|user| user.send != SendUser::None) {
+    if story
+        .settings
+        .user
+        .as_ref()
+        .is_some_and(|user| user.send != SendUser::None)
+    {
         insert(&mut user, "id", story.user.map(str::to_owned).into());
     }
     if story.settings.send_pii {
         let address = story.view.attribute(Attribute::SourceAddress);
         let peer = Peer::read(address.as_deref(), story.settings.trust_xff);
-        insert(&mut user, "ip_address", peer.ip().map(|ip| ip.to_string()).into());
+        insert(
+            &mut user,
+            "ip_address",
+            peer.ip().map(|ip| ip.to_string()).into(),
+        );
     }
     user
 }
@@ -233,7 +358,11 @@ fn trace(story: &Story<'_>, status: Option<u16>) -> Value {
         "origin": "auto.http.launchgate",
         "status": span_status(status),
     });
-    insert(&mut shown, "parent_span_id", trace.parent_span_id.map(|id| id.to_string()).into());
+    insert(
+        &mut shown,
+        "parent_span_id",
+        trace.parent_span_id.map(|id| id.to_string()).into(),
+    );
     if let (Some(status), Some(shown)) = (status, shown.as_object_mut()) {
         shown.insert("data".to_owned(), json!({"http.response.status_code": status, "http.request.method": scrub::text(story.request.method(), 32)}));
     }
@@ -245,16 +374,36 @@ fn gateway(story: &Story<'_>, failure: &Failure) -> Value {
     let view = story.view;
     let text = |attribute| view.text(attribute).map(|text| clean(&text, 256)).into();
     let mut shown = json!({"type": "gateway", "client": CLIENT, "duration_ms": u64::try_from(view.duration().as_millis()).unwrap_or(u64::MAX)});
-    insert(&mut shown, "flags", names(failure.flags).collect::<Vec<_>>().join(",").into());
+    insert(
+        &mut shown,
+        "flags",
+        names(failure.flags).collect::<Vec<_>>().join(",").into(),
+    );
     insert(&mut shown, "cluster", clean(&failure.cluster, 256).into());
-    insert(&mut shown, "code_details", text(Attribute::ResponseCodeDetails));
-    insert(&mut shown, "upstream_address", text(Attribute::UpstreamAddress));
-    insert(&mut shown, "transport_failure", text(Attribute::UpstreamTransportFailure));
+    insert(
+        &mut shown,
+        "code_details",
+        text(Attribute::ResponseCodeDetails),
+    );
+    insert(
+        &mut shown,
+        "upstream_address",
+        text(Attribute::UpstreamAddress),
+    );
+    insert(
+        &mut shown,
+        "transport_failure",
+        text(Attribute::UpstreamTransportFailure),
+    );
     insert(&mut shown, "route", text(Attribute::RouteName));
     insert(&mut shown, "protocol", text(Attribute::RequestProtocol));
     insert(&mut shown, "request_id", text(Attribute::RequestId));
     insert(&mut shown, "tls_version", text(Attribute::TlsVersion));
-    insert(&mut shown, "attempts", view.integer(Attribute::UpstreamAttempts).into());
+    insert(
+        &mut shown,
+        "attempts",
+        view.integer(Attribute::UpstreamAttempts).into(),
+    );
     shown
 }
 

@@ -8,8 +8,8 @@
 
 use std::time::Duration;
 
-use launchgate_sdk::headers::Headers;
 use launchgate_sdk::hash::Digest;
+use launchgate_sdk::headers::Headers;
 use launchgate_sdk::last_words::LastWords;
 use launchgate_sdk::notifier::clean;
 use launchgate_sdk::path::RequestPath;
@@ -67,11 +67,28 @@ pub(crate) struct Failure {
     pub fingerprint: Vec<String>,
 }
 
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
 const UNREACHABLE: u64 = UF | UH | UT | UR | UC | UO | URX | NC;
 const GRPC_CODES: [&str; 17] = [
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
 ];
 
 /// Whether a status or gRPC code is a failure.
@@ -79,12 +96,24 @@ pub(crate) fn kind(settings: &Settings, status: u16, grpc: Option<u32>) -> Optio
     if let Some(code) = grpc.filter(|code| settings.grpc.contains(code)) {
         return Some(Kind::Grpc(code));
     }
-    settings.statuses.iter().any(|range| range.contains(status)).then_some(Kind::Status)
+    settings
+        .statuses
+        .iter()
+        .any(|range| range.contains(status))
+        .then_some(Kind::Status)
 }
 
 /// Whether a duration alone makes a failure of it. `flags` tells whether the client left.
-pub(crate) fn is_slow(settings: &Settings, status: u16, duration: Duration, request: &Headers) -> bool {
-    let stream = status == 101 || request.contains("upgrade") || request.method() == b"CONNECT" || request.is_grpc();
+pub(crate) fn is_slow(
+    settings: &Settings,
+    status: u16,
+    duration: Duration,
+    request: &Headers,
+) -> bool {
+    let stream = status == 101
+        || request.contains("upgrade")
+        || request.method() == b"CONNECT"
+        || request.is_grpc();
     settings.slower_than.is_some_and(|limit| duration >= limit) && !stream
 }
 
@@ -95,38 +124,79 @@ pub(crate) fn client_left(flags: u64) -> bool {
 
 impl Failure {
     /// Names a failed exchange.
-    pub(crate) fn new(kind: Kind, settings: &Settings, request: &Headers, status: Option<u16>, flags: u64, cluster: String) -> Self {
+    pub(crate) fn new(
+        kind: Kind,
+        settings: &Settings,
+        request: &Headers,
+        status: Option<u16>,
+        flags: u64,
+        cluster: String,
+    ) -> Self {
         let method = method(request);
         let route = route(settings, request);
-        let away = kind_is_availability(kind, status, flags) && settings.availability == Availability::Cluster;
+        let away = kind_is_availability(kind, status, flags)
+            && settings.availability == Availability::Cluster;
         let code = status.map_or_else(|| "no status".to_owned(), |status| status.to_string());
         // That the client also left says nothing of the failure.
         let flag_names = names(flags & !(DC | DR)).collect::<Vec<_>>().join(",");
         let what = match kind {
-            Kind::Grpc(code) => format!("gRPC {code} {}", GRPC_CODES.get(code as usize).unwrap_or(&"UNKNOWN")),
+            Kind::Grpc(code) => format!(
+                "gRPC {code} {}",
+                GRPC_CODES.get(code as usize).unwrap_or(&"UNKNOWN")
+            ),
             Kind::Slow => "Slow exchange".to_owned(),
             Kind::Status if away => "Upstream unavailable".to_owned(),
             Kind::Status | Kind::Panic => format!("HTTP {code}"),
         };
-        let because = if flag_names.is_empty() { String::new() } else { format!(" ({flag_names})") };
+        let because = if flag_names.is_empty() {
+            String::new()
+        } else {
+            format!(" ({flag_names})")
+        };
         let value = match kind {
-            Kind::Status if away => format!("cluster {} could not be reached: HTTP {code}{because}", or_unknown(&cluster)),
-            Kind::Slow => format!("{method} {route} took longer than {:?}", settings.slower_than.unwrap_or_default()),
+            Kind::Status if away => format!(
+                "cluster {} could not be reached: HTTP {code}{because}",
+                or_unknown(&cluster)
+            ),
+            Kind::Slow => format!(
+                "{method} {route} took longer than {:?}",
+                settings.slower_than.unwrap_or_default()
+            ),
             _ => format!("{method} {route} ended with {what}{because}"),
         };
         let mut fingerprint = vec!["gateway".to_owned()];
         match kind {
-            Kind::Status if away => fingerprint.extend(["availability".to_owned(), cluster.clone()]),
-            Kind::Status | Kind::Panic => fingerprint.extend([method.to_owned(), route.clone(), code, flag_names]),
-            Kind::Grpc(code) => fingerprint.extend(["grpc".to_owned(), route.clone(), code.to_string()]),
+            Kind::Status if away => {
+                fingerprint.extend(["availability".to_owned(), cluster.clone()])
+            }
+            Kind::Status | Kind::Panic => {
+                fingerprint.extend([method.to_owned(), route.clone(), code, flag_names])
+            }
+            Kind::Grpc(code) => {
+                fingerprint.extend(["grpc".to_owned(), route.clone(), code.to_string()])
+            }
             Kind::Slow => fingerprint.extend(["slow".to_owned(), method.to_owned(), route.clone()]),
         }
-        Self { kind, status, flags, method, route, cluster, what, value, fingerprint }
+        Self {
+            kind,
+            status,
+            flags,
+            method,
+            route,
+            cluster,
+            what,
+            value,
+            fingerprint,
+        }
     }
 
     /// Names the death of a plugin's VM.
     pub(crate) fn panic(words: &LastWords) -> Self {
-        let (plugin, version, place) = (clean(&words.plugin, 64), clean(&words.version, 32), clean(&words.place, 200));
+        let (plugin, version, place) = (
+            clean(&words.plugin, 64),
+            clean(&words.version, 32),
+            clean(&words.place, 200),
+        );
         Self {
             kind: Kind::Panic,
             status: None,
@@ -135,24 +205,44 @@ impl Failure {
             route: format!("plugin {plugin}"),
             cluster: String::new(),
             what: "Plugin panic".to_owned(),
-            value: format!("plugin {plugin} {version} panicked at {place}; the VM of this worker ended"),
+            value: format!(
+                "plugin {plugin} {version} panicked at {place}; the VM of this worker ended"
+            ),
             fingerprint: vec!["gateway".to_owned(), "panic".to_owned(), plugin, place],
         }
     }
 
     /// What notices call it.
     pub(crate) fn title(&self) -> Title {
-        let route = if self.kind == Kind::Panic { self.route.clone() } else { format!("{} {}", self.method, self.route) };
-        let away = self.fingerprint.get(1).is_some_and(|part| part == "availability");
+        let route = if self.kind == Kind::Panic {
+            self.route.clone()
+        } else {
+            format!("{} {}", self.method, self.route)
+        };
+        let away = self
+            .fingerprint
+            .get(1)
+            .is_some_and(|part| part == "availability");
         let route = if away { "any route".to_owned() } else { route };
-        Title { what: clean(&self.what, 64), route: clean(&route, 200), cluster: clean(&self.cluster, 100) }
+        Title {
+            what: clean(&self.what, 64),
+            route: clean(&route, 200),
+            cluster: clean(&self.cluster, 100),
+        }
     }
 }
 
 /// The same for the same fingerprint.
 pub(crate) fn digest(fingerprint: &[String]) -> u64 {
-    let framed: Vec<u8> = fingerprint.iter().flat_map(|part| [part.as_bytes(), b"\0"].concat()).collect();
-    Digest::sha256(&framed).bytes().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+    let framed: Vec<u8> = fingerprint
+        .iter()
+        .flat_map(|part| [part.as_bytes(), b"\0"].concat())
+        .collect();
+    Digest::sha256(&framed)
+        .bytes()
+        .iter()
+        .take(8)
+        .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 fn kind_is_availability(kind: Kind, status: Option<u16>, flags: u64) -> bool {
@@ -160,18 +250,30 @@ fn kind_is_availability(kind: Kind, status: Option<u16>, flags: u64) -> bool {
 }
 
 fn or_unknown(cluster: &str) -> &str {
-    if cluster.is_empty() { "(unknown)" } else { cluster }
+    if cluster.is_empty() {
+        "(unknown)"
+    } else {
+        cluster
+    }
 }
 
 /// The method as a known word.
 pub(crate) fn method(request: &Headers) -> &'static str {
-    METHODS.iter().find(|known| known.as_bytes() == request.method()).copied().unwrap_or("_OTHER")
+    METHODS
+        .iter()
+        .find(|known| known.as_bytes() == request.method())
+        .copied()
+        .unwrap_or("_OTHER")
 }
 
 /// The route template of a request, or its path with variable segments as `{id}`.
 pub(crate) fn route(settings: &Settings, request: &Headers) -> String {
     let path = RequestPath::read(request.path());
-    if let Some(template) = settings.routes.find(path).and_then(|at| settings.templates.get(at)) {
+    if let Some(template) = settings
+        .routes
+        .find(path)
+        .and_then(|at| settings.templates.get(at))
+    {
         return template.clone();
     }
     if path.is_ambiguous() {
@@ -191,15 +293,29 @@ fn collapse(path: &[u8]) -> String {
             shown.push('*');
             break;
         }
-        shown.push_str(std::str::from_utf8(segment).ok().filter(|text| is_word(text)).unwrap_or("{id}"));
+        shown.push_str(
+            std::str::from_utf8(segment)
+                .ok()
+                .filter(|text| is_word(text))
+                .unwrap_or("{id}"),
+        );
     }
-    if shown.is_empty() { "/".to_owned() } else { shown }
+    if shown.is_empty() {
+        "/".to_owned()
+    } else {
+        shown
+    }
 }
 
 /// A word of letters, `-`, `_` and `.`, or a version such as `v2`.
 fn is_word(text: &str) -> bool {
-    let letters = text.len() <= WORD && text.bytes().all(|byte| byte.is_ascii_alphabetic() || b"-_.".contains(&byte));
-    let version = text.strip_prefix('v').is_some_and(|number| (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let letters = text.len() <= WORD
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || b"-_.".contains(&byte));
+    let version = text.strip_prefix('v').is_some_and(|number| {
+        (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
     letters || version
 }
 
@@ -213,7 +329,10 @@ mod tests {
             ("/", "/"),
             ("", "/"),
             ("/users/42", "/users/{id}"),
-            ("/api/v2/users/3f2b8c1e-9d0a-4b7e-8a55-0c1d2e3f4a5b/items", "/api/v2/users/{id}/items"),
+            (
+                "/api/v2/users/3f2b8c1e-9d0a-4b7e-8a55-0c1d2e3f4a5b/items",
+                "/api/v2/users/{id}/items",
+            ),
             ("/reset/eyJhbGciOiJIUzI1NiJ9.e30.x", "/reset/{id}"),
             ("/mail/anna@example.org", "/mail/{id}"),
             ("/aVeryLongSegmentOfLettersOnly", "/{id}"),
@@ -228,7 +347,14 @@ mod tests {
 
     #[test]
     fn fingerprints_are_told_apart_by_their_parts() {
-        let digest = |parts: &[&str]| digest(&parts.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>());
+        let digest = |parts: &[&str]| {
+            digest(
+                &parts
+                    .iter()
+                    .map(|part| (*part).to_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
         assert_eq!(digest(&["a", "b"]), digest(&["a", "b"]));
         for other in [&["a", "c"][..], &["ab"], &["a", "b", ""], &["b", "a"]] {
             assert_ne!(digest(&["a", "b"]), digest(other));

@@ -32,8 +32,15 @@ pub(crate) enum Reason {
 
 impl Reason {
     #[cfg(test)]
-    const ALL: [Self; 7] =
-        [Self::QueueOverflow, Self::RatelimitBackoff, Self::NetworkError, Self::SendError, Self::SampleRate, Self::BeforeSend, Self::EventProcessor];
+    const ALL: [Self; 7] = [
+        Self::QueueOverflow,
+        Self::RatelimitBackoff,
+        Self::NetworkError,
+        Self::SendError,
+        Self::SampleRate,
+        Self::BeforeSend,
+        Self::EventProcessor,
+    ];
 
     /// As Sentry names it.
     pub(crate) fn as_str(self) -> &'static str {
@@ -110,7 +117,12 @@ mod tests {
     fn the_longest_report_is_below_four_kibibytes() {
         let mut losses = Losses::default();
         for reason in Reason::ALL {
-            for category in [Category::Error, Category::Transaction, Category::Span, Category::Default] {
+            for category in [
+                Category::Error,
+                Category::Transaction,
+                Category::Span,
+                Category::Default,
+            ] {
                 losses.add(reason, category, u64::MAX);
             }
         }

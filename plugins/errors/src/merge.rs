@@ -43,7 +43,9 @@ const TEMPLATES: usize = 512;
 impl Templates {
     /// Whether the window of a fingerprint surely lets nothing more pass.
     pub(crate) fn is_exhausted(&self, digest: u64, mono: Duration) -> bool {
-        self.0.get(&digest).is_some_and(|template| template.is_exhausted && millis(mono) < template.window_ends)
+        self.0
+            .get(&digest)
+            .is_some_and(|template| template.is_exhausted && millis(mono) < template.window_ends)
     }
 }
 
@@ -67,10 +69,14 @@ impl Errors {
     pub(crate) fn prepare(&mut self, cx: &mut RootContext<'_, Tag>) {
         let mut state = cx.state();
         seen::prepare(&mut state);
-        state.update(LIMITS, |old| old.is_none().then(|| Deadlines::default().encode()));
+        state.update(LIMITS, |old| {
+            old.is_none().then(|| Deadlines::default().encode())
+        });
         state.update(WORDS, |old| old.is_none().then(|| words_value(0)));
         for position in 0..self.settings.alerts.len() {
-            state.update(&self.board_key(position), |old| old.is_none().then(|| Board::default().encode()));
+            state.update(&self.board_key(position), |old| {
+                old.is_none().then(|| Board::default().encode())
+            });
         }
     }
 
@@ -85,7 +91,10 @@ impl Errors {
             self.sender.lose(reason, category, quantity, cx);
         }
         let groups = self.pending.take();
-        let met: Vec<Met> = groups.into_iter().filter_map(|(digest, group)| self.admit(digest, group, cx)).collect();
+        let met: Vec<Met> = groups
+            .into_iter()
+            .filter_map(|(digest, group)| self.admit(digest, group, cx))
+            .collect();
         if sweep {
             self.close_windows(cx);
         }
@@ -101,17 +110,30 @@ impl Errors {
     /// Queues a payload; in mode `report` it is only counted.
     fn queue(&mut self, item: Item, cx: &mut RootContext<'_, Tag>) {
         if self.mode == Mode::Report {
-            let counter = cx.metrics.counter(&metrics::WOULD_REPORT, &[item.category.as_str().as_bytes()]);
+            let counter = cx
+                .metrics
+                .counter(&metrics::WOULD_REPORT, &[item.category.as_str().as_bytes()]);
             cx.fx.count(counter);
         } else {
             self.sender.push(item, cx);
         }
     }
 
-    fn admit(&mut self, digest: u64, mut group: Group, cx: &mut RootContext<'_, Tag>) -> Option<Met> {
+    fn admit(
+        &mut self,
+        digest: u64,
+        mut group: Group,
+        cx: &mut RootContext<'_, Tag>,
+    ) -> Option<Met> {
         let now = moment(cx);
-        let batch = Batch { count: group.count, kept: group.kept, offered: u32::try_from(group.events.len()).unwrap_or(u32::MAX) };
-        let Some(admission) = seen::admit(&mut cx.state(), digest, now, self.settings.throttle, batch) else {
+        let batch = Batch {
+            count: group.count,
+            kept: group.kept,
+            offered: u32::try_from(group.events.len()).unwrap_or(u32::MAX),
+        };
+        let Some(admission) =
+            seen::admit(&mut cx.state(), digest, now, self.settings.throttle, batch)
+        else {
             let conflicts = cx.metrics.counter(&metrics::CONFLICTS, &[]);
             cx.fx.count(conflicts);
             self.pending.restore(digest, group);
@@ -126,7 +148,8 @@ impl Errors {
             self.queue(item, cx);
         }
         if self.mode != Mode::Report {
-            self.sender.lose(Reason::EventProcessor, Category::Error, held_back, cx);
+            self.sender
+                .lose(Reason::EventProcessor, Category::Error, held_back, cx);
         }
         let met = Met {
             digest,
@@ -140,8 +163,17 @@ impl Errors {
         if let Some(summary) = admission.summary {
             self.summarise(&group.failure, &group.tags, summary, cx);
         }
-        let holds_back = held_back > 0 || self.templates.0.get(&digest).is_some_and(|known| known.holds_back && known.window_ends == admission.window_ends);
-        let template = Template { failure: group.failure, tags: group.tags, window_ends: admission.window_ends, is_exhausted: held_back > 0, holds_back };
+        let holds_back = held_back > 0
+            || self.templates.0.get(&digest).is_some_and(|known| {
+                known.holds_back && known.window_ends == admission.window_ends
+            });
+        let template = Template {
+            failure: group.failure,
+            tags: group.tags,
+            window_ends: admission.window_ends,
+            is_exhausted: held_back > 0,
+            holds_back,
+        };
         if self.templates.0.len() < TEMPLATES || self.templates.0.contains_key(&digest) {
             self.templates.0.insert(digest, template);
         }
@@ -151,35 +183,81 @@ impl Errors {
     /// Sends the summaries of windows that are over and that this worker knows of.
     fn close_windows(&mut self, cx: &mut RootContext<'_, Tag>) {
         let now = moment(cx);
-        let over: Vec<u64> = self.templates.0.iter().filter(|(_, template)| template.window_ends <= now.mono).map(|(digest, _)| *digest).collect();
+        let over: Vec<u64> = self
+            .templates
+            .0
+            .iter()
+            .filter(|(_, template)| template.window_ends <= now.mono)
+            .map(|(digest, _)| *digest)
+            .collect();
         for digest in over {
-            let Some(template) = self.templates.0.remove(&digest) else { continue };
+            let Some(template) = self.templates.0.remove(&digest) else {
+                continue;
+            };
             if !template.holds_back {
                 continue;
             }
-            let admission = seen::admit(&mut cx.state(), digest, now, self.settings.throttle, Batch::default());
+            let admission = seen::admit(
+                &mut cx.state(),
+                digest,
+                now,
+                self.settings.throttle,
+                Batch::default(),
+            );
             if let Some(summary) = admission.and_then(|admission| admission.summary) {
                 self.summarise(&template.failure, &template.tags, summary, cx);
             }
         }
     }
 
-    fn summarise(&mut self, failure: &Failure, tags: &BTreeMap<String, String>, summary: Summary, cx: &mut RootContext<'_, Tag>) {
+    fn summarise(
+        &mut self,
+        failure: &Failure,
+        tags: &BTreeMap<String, String>,
+        summary: Summary,
+        cx: &mut RootContext<'_, Tag>,
+    ) {
         let id = new_id(cx);
         let since = Timestamp::from_nanos(summary.since.saturating_mul(1_000_000));
-        let payload = event::summary(&id, failure, tags, &self.settings.identity, summary.suppressed, since, cx.now.wall);
+        let payload = event::summary(
+            &id,
+            failure,
+            tags,
+            &self.settings.identity,
+            summary.suppressed,
+            since,
+            cx.now.wall,
+        );
         let counter = cx.metrics.counter(&metrics::SUMMARIES, &[]);
         cx.fx.count(counter);
-        self.queue(Item { category: Category::Error, id, trace: None, payload: payload.to_string().into_bytes() }, cx);
+        self.queue(
+            Item {
+                category: Category::Error,
+                id,
+                trace: None,
+                payload: payload.to_string().into_bytes(),
+            },
+            cx,
+        );
     }
 
     /// A dying VM leaves one note for all plugins that share the key space; the newest counts.
     fn read_last_words(&mut self, cx: &mut RootContext<'_, Tag>) {
-        let Some((bytes, _)) = cx.ports.shared(last_words::KEY) else { return };
-        let Some(words) = LastWords::decode(&bytes) else { return };
+        let Some((bytes, _)) = cx.ports.shared(last_words::KEY) else {
+            return;
+        };
+        let Some(words) = LastWords::decode(&bytes) else {
+            return;
+        };
         let at = words.at.nanos();
-        let known = |bytes: &[u8]| Reader::new(bytes, VERSION).and_then(|mut reader| reader.u64()).unwrap_or(0);
-        let taken = cx.state().update(WORDS, |old| (old.map_or(0, known) < at).then(|| words_value(at)));
+        let known = |bytes: &[u8]| {
+            Reader::new(bytes, VERSION)
+                .and_then(|mut reader| reader.u64())
+                .unwrap_or(0)
+        };
+        let taken = cx.state().update(WORDS, |old| {
+            (old.map_or(0, known) < at).then(|| words_value(at))
+        });
         if taken.is_none() {
             return;
         }
@@ -187,7 +265,9 @@ impl Errors {
         let tags = event::tags(&failure, &self.settings.identity);
         let digest = failure::digest(&failure.fingerprint);
         let id = new_id(cx);
-        let counter = cx.metrics.counter(&metrics::FAILURES, &[failure.kind.as_str().as_bytes()]);
+        let counter = cx
+            .metrics
+            .counter(&metrics::FAILURES, &[failure.kind.as_str().as_bytes()]);
         cx.fx.count(counter);
         let payload = event::bare(&id, &failure, &tags, &self.settings.identity, words.at);
         let is_kept = self.settings.sentry.is_some();
@@ -196,17 +276,51 @@ impl Errors {
             group.kept += u64::from(is_kept);
         }
         if is_kept {
-            self.pending.keep(digest, Item { category: Category::Error, id, trace: None, payload: payload.to_string().into_bytes() });
+            self.pending.keep(
+                digest,
+                Item {
+                    category: Category::Error,
+                    id,
+                    trace: None,
+                    payload: payload.to_string().into_bytes(),
+                },
+            );
         }
     }
 
-    fn alert(&mut self, position: usize, requests: u64, met: &[Met], sweep: bool, cx: &mut RootContext<'_, Tag>) {
-        let Some((rule, target)) = self.settings.alerts.get(position) else { return };
-        let requests = if matches!(rule.when, When::Percent { .. }) { requests } else { 0 };
-        let counts = |met: &Met| if target.is_some() { met.matched.get(&position).copied().unwrap_or(0) } else { met.count };
+    fn alert(
+        &mut self,
+        position: usize,
+        requests: u64,
+        met: &[Met],
+        sweep: bool,
+        cx: &mut RootContext<'_, Tag>,
+    ) {
+        let Some((rule, target)) = self.settings.alerts.get(position) else {
+            return;
+        };
+        let requests = if matches!(rule.when, When::Percent { .. }) {
+            requests
+        } else {
+            0
+        };
+        let counts = |met: &Met| {
+            if target.is_some() {
+                met.matched.get(&position).copied().unwrap_or(0)
+            } else {
+                met.count
+            }
+        };
         let deltas: Vec<Delta<'_>> = (met.iter())
             .filter(|met| counts(met) > 0)
-            .map(|met| Delta { fingerprint: met.digest, count: counts(met), is_new: met.is_new, quiet: met.quiet, users: &met.users, title: &met.title })
+            .map(|met| Delta {
+                fingerprint: met.digest,
+                count: counts(met),
+                is_new: met.is_new,
+                quiet: met.quiet,
+                users: &met.users,
+                title: &met.title,
+            })
             .collect();
         if deltas.is_empty() && requests == 0 && !sweep {
             return;
@@ -226,17 +340,28 @@ impl Errors {
             return;
         }
         count_dropped("limit", outcome.suppressed as usize, cx);
-        let notices: Vec<_> = outcome.signals.iter().map(|signal| notice(rule, signal, &self.settings.identity, cx.now.wall)).collect();
+        let notices: Vec<_> = outcome
+            .signals
+            .iter()
+            .map(|signal| notice(rule, signal, &self.settings.identity, cx.now.wall))
+            .collect();
         let targets = rule.notify.clone();
         for notice in notices {
-            cx.log(Level::Info, || format!("alert {}; alert={:?}", notice.status.as_str(), notice.alert));
+            cx.log(Level::Info, || {
+                format!("alert {}; alert={:?}", notice.status.as_str(), notice.alert)
+            });
             for target in &targets {
                 self.notify(*target, notice.clone(), cx);
             }
         }
     }
 
-    fn notify(&mut self, target: usize, notice: launchgate_sdk::notifier::Notice, cx: &mut RootContext<'_, Tag>) {
+    fn notify(
+        &mut self,
+        target: usize,
+        notice: launchgate_sdk::notifier::Notice,
+        cx: &mut RootContext<'_, Tag>,
+    ) {
         if self.mode == Mode::Report {
             let counter = cx.metrics.counter(&metrics::WOULD_NOTIFY, &[]);
             cx.fx.count(counter);
@@ -246,7 +371,11 @@ impl Errors {
     }
 
     fn board_key(&self, position: usize) -> String {
-        let name = self.settings.alerts.get(position).map_or("", |(rule, _)| &rule.name);
+        let name = self
+            .settings
+            .alerts
+            .get(position)
+            .map_or("", |(rule, _)| &rule.name);
         format!("alert/{name}")
     }
 }
@@ -263,7 +392,10 @@ fn new_id(cx: &mut RootContext<'_, Tag>) -> String {
 
 /// `mono` begins anywhere, also at zero: one millisecond more keeps zero for "never".
 fn moment(cx: &RootContext<'_, Tag>) -> Moment {
-    Moment { mono: millis(cx.now.mono).saturating_add(1), wall: cx.now.wall.millis() }
+    Moment {
+        mono: millis(cx.now.mono).saturating_add(1),
+        wall: cx.now.wall.millis(),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -39,7 +39,12 @@ const USERS: usize = 100;
 
 impl Pending {
     /// The group of a fingerprint; `None` where there are too many.
-    pub(crate) fn group(&mut self, digest: u64, failure: &Failure, tags: &BTreeMap<String, String>) -> Option<&mut Group> {
+    pub(crate) fn group(
+        &mut self,
+        digest: u64,
+        failure: &Failure,
+        tags: &BTreeMap<String, String>,
+    ) -> Option<&mut Group> {
         if self.groups.len() >= GROUPS && !self.groups.contains_key(&digest) {
             return None;
         }
@@ -56,7 +61,10 @@ impl Pending {
 
     /// Whether one more event of a group would be kept.
     pub(crate) fn has_room(&self, digest: u64, burst: u32, bytes: usize) -> bool {
-        let events = self.groups.get(&digest).map_or(0, |group| group.events.len());
+        let events = self
+            .groups
+            .get(&digest)
+            .map_or(0, |group| group.events.len());
         events < burst as usize && self.bytes < bytes
     }
 
@@ -70,7 +78,11 @@ impl Pending {
 
     /// Puts back a group whose merge was put off.
     pub(crate) fn restore(&mut self, digest: u64, group: Group) {
-        self.bytes += group.events.iter().map(|item| item.payload.len()).sum::<usize>();
+        self.bytes += group
+            .events
+            .iter()
+            .map(|item| item.payload.len())
+            .sum::<usize>();
         self.groups.insert(digest, group);
     }
 

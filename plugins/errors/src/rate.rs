@@ -18,7 +18,9 @@ impl Rate {
 
     /// Whether a throw of the dice is inside; `random` is any random number.
     pub fn admits(self, random: u64) -> bool {
-        self.admits_share(u32::try_from((u128::from(random) * u128::from(WHOLE)) >> 64).unwrap_or(0))
+        self.admits_share(
+            u32::try_from((u128::from(random) * u128::from(WHOLE)) >> 64).unwrap_or(0),
+        )
     }
 
     /// Whether a throw in parts of a million (below a million) is inside.
@@ -29,7 +31,9 @@ impl Rate {
     /// Reads a `sample_rand`: at least 0, below 1. In parts of a million, cut.
     pub fn share(text: &str) -> Option<u32> {
         let value: f64 = text.parse().ok()?;
-        (0.0..1.0).contains(&value).then_some((value * f64::from(WHOLE)) as u32)
+        (0.0..1.0)
+            .contains(&value)
+            .then_some((value * f64::from(WHOLE)) as u32)
     }
 }
 
@@ -89,8 +93,17 @@ mod tests {
 
     #[test]
     fn shares_are_read_exactly_and_nothing_else_is() {
-        for (text, shown) in [("0", "0"), ("1", "1"), ("1.0", "1"), ("0.2", "0.2"), ("0.000001", "0.000001")] {
-            assert_eq!(serde_json::from_str::<Rate>(text).unwrap().to_string(), shown);
+        for (text, shown) in [
+            ("0", "0"),
+            ("1", "1"),
+            ("1.0", "1"),
+            ("0.2", "0.2"),
+            ("0.000001", "0.000001"),
+        ] {
+            assert_eq!(
+                serde_json::from_str::<Rate>(text).unwrap().to_string(),
+                shown
+            );
         }
         for text in ["1.1", "-0.1", "2", "0.0000001", "\"1\"", "null", "true"] {
             assert!(serde_json::from_str::<Rate>(text).is_err(), "{text}");
@@ -105,7 +118,14 @@ mod tests {
             assert!(Rate::ALL.admits(random) && !none.admits(random), "{random}");
         }
         assert!(fifth.admits(u64::MAX / 6) && !fifth.admits(u64::MAX / 4));
-        for (text, share) in [("0.25", Some(250_000)), ("0", Some(0)), ("1", None), ("-0.1", None), ("NaN", None), ("", None)] {
+        for (text, share) in [
+            ("0.25", Some(250_000)),
+            ("0", Some(0)),
+            ("1", None),
+            ("-0.1", None),
+            ("NaN", None),
+            ("", None),
+        ] {
             assert_eq!(Rate::share(text), share, "{text}");
         }
     }

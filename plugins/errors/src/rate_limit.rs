@@ -57,27 +57,45 @@ impl Deadlines {
     pub(crate) fn read(status: u16, headers: &Headers, wall: Timestamp, mono: Duration) -> Self {
         let mut deadlines = Self::default();
         if headers.contains("x-sentry-rate-limits") {
-            for value in headers.all("x-sentry-rate-limits").filter_map(|value| std::str::from_utf8(value).ok()) {
-                value.split(',').for_each(|group| deadlines.read_group(group, mono));
+            for value in headers
+                .all("x-sentry-rate-limits")
+                .filter_map(|value| std::str::from_utf8(value).ok())
+            {
+                value
+                    .split(',')
+                    .for_each(|group| deadlines.read_group(group, mono));
             }
         } else if status == 429 {
             let wait = retry_after::read(headers, wall).unwrap_or(DEFAULT);
-            Category::ALL.iter().for_each(|category| deadlines.limit(*category, wait, mono));
+            Category::ALL
+                .iter()
+                .for_each(|category| deadlines.limit(*category, wait, mono));
         }
         deadlines
     }
 
     fn read_group(&mut self, group: &str, mono: Duration) {
-        let group: String = group.chars().filter(|letter| !letter.is_whitespace()).collect();
+        let group: String = group
+            .chars()
+            .filter(|letter| !letter.is_whitespace())
+            .collect();
         if group.is_empty() {
             return;
         }
         let mut fields = group.split(':');
-        let seconds = fields.next().unwrap_or_default().parse::<f64>().ok().filter(|seconds| seconds.is_finite());
-        let seconds = seconds.map_or(DEFAULT, |seconds| Duration::from_secs_f64(seconds.clamp(0.0, retry_after::LONGEST.as_secs_f64())));
+        let seconds = fields
+            .next()
+            .unwrap_or_default()
+            .parse::<f64>()
+            .ok()
+            .filter(|seconds| seconds.is_finite());
+        let seconds = seconds.map_or(DEFAULT, |seconds| {
+            Duration::from_secs_f64(seconds.clamp(0.0, retry_after::LONGEST.as_secs_f64()))
+        });
         let categories = fields.next().unwrap_or_default();
         for category in Category::ALL {
-            if categories.is_empty() || categories.split(';').any(|name| name == category.as_str()) {
+            if categories.is_empty() || categories.split(';').any(|name| name == category.as_str())
+            {
                 self.limit(category, seconds, mono);
             }
         }
@@ -92,18 +110,25 @@ impl Deadlines {
 
     /// The longer of each.
     pub(crate) fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(own, other)| *own = other.max(*own));
+        self.0
+            .iter_mut()
+            .zip(other.0)
+            .for_each(|(own, other)| *own = other.max(*own));
     }
 
     /// Whether nothing of a category may be sent. A transaction is also stopped by a limit on spans only where it has
     /// some besides its own, which it never has here.
     pub(crate) fn is_limited(&self, category: Category, mono: Duration) -> bool {
-        self.0.get(category.index()).is_some_and(|until| *until > millis(mono))
+        self.0
+            .get(category.index())
+            .is_some_and(|until| *until > millis(mono))
     }
 
     /// Whether any deadline lies ahead.
     pub(crate) fn is_any(&self, mono: Duration) -> bool {
-        Category::ALL.iter().any(|category| self.is_limited(*category, mono))
+        Category::ALL
+            .iter()
+            .any(|category| self.is_limited(*category, mono))
     }
 
     /// For shared state.
@@ -123,7 +148,11 @@ impl Deadlines {
         };
         let mut deadlines = read().unwrap_or_default();
         let furthest = millis(mono.saturating_add(retry_after::LONGEST));
-        deadlines.0.iter_mut().filter(|deadline| **deadline > furthest).for_each(|deadline| *deadline = 0);
+        deadlines
+            .0
+            .iter_mut()
+            .filter(|deadline| **deadline > furthest)
+            .for_each(|deadline| *deadline = 0);
         deadlines
     }
 }
@@ -139,10 +168,20 @@ mod tests {
 
     const MONO: Duration = Duration::from_secs(1000);
     const NONE: &[(Category, u64)] = &[];
-    const ALL_60: &[(Category, u64)] = &[(Category::Error, 60), (Category::Transaction, 60), (Category::Span, 60), (Category::Default, 60)];
+    const ALL_60: &[(Category, u64)] = &[
+        (Category::Error, 60),
+        (Category::Transaction, 60),
+        (Category::Span, 60),
+        (Category::Default, 60),
+    ];
 
     fn read(status: u16, headers: &[(&str, &str)]) -> Deadlines {
-        Deadlines::read(status, &Headers::from_pairs(headers.iter().copied()), Timestamp::from_seconds(1_795_348_800), MONO)
+        Deadlines::read(
+            status,
+            &Headers::from_pairs(headers.iter().copied()),
+            Timestamp::from_seconds(1_795_348_800),
+            MONO,
+        )
     }
 
     #[test]
@@ -152,33 +191,137 @@ mod tests {
         for (name, status, headers, expected) in [
             ("nothing asked", 200, vec![], NONE),
             ("a bare 429 is 60 s of everything", 429, vec![], ALL_60),
-            ("retry-after in seconds", 429, vec![("retry-after", "60")], ALL_60),
-            ("retry-after as a date", 429, vec![("retry-after", "Sun, 22 Nov 2026 12:01:00 GMT")], ALL_60),
-            ("an unreadable retry-after", 429, vec![("retry-after", "soon")], ALL_60),
-            ("retry-after on another status is no limit", 503, vec![("retry-after", "60")], NONE),
-            ("limits beat retry-after", 429, vec![("retry-after", "5"), (limits, "60::key")], ALL_60),
-            ("limits without effect beat retry-after too", 429, vec![("retry-after", "5"), (limits, "60:attachment:key")], NONE),
-            ("limits on a 200", 200, vec![(limits, "60:error:key")], &[(Error, 60)]),
-            ("no categories mean all", 200, vec![(limits, "60::organization")], ALL_60),
+            (
+                "retry-after in seconds",
+                429,
+                vec![("retry-after", "60")],
+                ALL_60,
+            ),
+            (
+                "retry-after as a date",
+                429,
+                vec![("retry-after", "Sun, 22 Nov 2026 12:01:00 GMT")],
+                ALL_60,
+            ),
+            (
+                "an unreadable retry-after",
+                429,
+                vec![("retry-after", "soon")],
+                ALL_60,
+            ),
+            (
+                "retry-after on another status is no limit",
+                503,
+                vec![("retry-after", "60")],
+                NONE,
+            ),
+            (
+                "limits beat retry-after",
+                429,
+                vec![("retry-after", "5"), (limits, "60::key")],
+                ALL_60,
+            ),
+            (
+                "limits without effect beat retry-after too",
+                429,
+                vec![("retry-after", "5"), (limits, "60:attachment:key")],
+                NONE,
+            ),
+            (
+                "limits on a 200",
+                200,
+                vec![(limits, "60:error:key")],
+                &[(Error, 60)],
+            ),
+            (
+                "no categories mean all",
+                200,
+                vec![(limits, "60::organization")],
+                ALL_60,
+            ),
             ("seconds only", 200, vec![(limits, "60")], ALL_60),
-            ("unknown categories do not mean all", 200, vec![(limits, "60:replay;monitor:key")], NONE),
-            ("Bugsink's", 200, vec![(limits, "86400:transaction;span:organization")], &[(Transaction, 86_400), (Span, 86_400)]),
-            ("several groups, blanks, the longer wins", 200, vec![(limits, " 10 : error ; transaction : key , 20:error:key,5:error")], &[(Error, 20), (Transaction, 10)]),
-            ("several headers", 200, vec![(limits, "10:error"), (limits, "20:transaction")], &[(Error, 10), (Transaction, 20)]),
-            ("decimals round up", 200, vec![(limits, "9.0:error")], &[(Error, 9)]),
-            ("unreadable seconds mean 60", 200, vec![(limits, "x:error")], &[(Error, 60)]),
-            ("infinite seconds mean 60", 200, vec![(limits, "inf:error")], &[(Error, 60)]),
-            ("negative seconds are none", 200, vec![(limits, "-5:error")], NONE),
-            ("never more than a day", 200, vec![(limits, "1e300:error")], &[(Error, 86_400)]),
+            (
+                "unknown categories do not mean all",
+                200,
+                vec![(limits, "60:replay;monitor:key")],
+                NONE,
+            ),
+            (
+                "Bugsink's",
+                200,
+                vec![(limits, "86400:transaction;span:organization")],
+                &[(Transaction, 86_400), (Span, 86_400)],
+            ),
+            (
+                "several groups, blanks, the longer wins",
+                200,
+                vec![(
+                    limits,
+                    " 10 : error ; transaction : key , 20:error:key,5:error",
+                )],
+                &[(Error, 20), (Transaction, 10)],
+            ),
+            (
+                "several headers",
+                200,
+                vec![(limits, "10:error"), (limits, "20:transaction")],
+                &[(Error, 10), (Transaction, 20)],
+            ),
+            (
+                "decimals round up",
+                200,
+                vec![(limits, "9.0:error")],
+                &[(Error, 9)],
+            ),
+            (
+                "unreadable seconds mean 60",
+                200,
+                vec![(limits, "x:error")],
+                &[(Error, 60)],
+            ),
+            (
+                "infinite seconds mean 60",
+                200,
+                vec![(limits, "inf:error")],
+                &[(Error, 60)],
+            ),
+            (
+                "negative seconds are none",
+                200,
+                vec![(limits, "-5:error")],
+                NONE,
+            ),
+            (
+                "never more than a day",
+                200,
+                vec![(limits, "1e300:error")],
+                &[(Error, 86_400)],
+            ),
             ("an empty header", 429, vec![(limits, "")], NONE),
-            ("namespaces are left alone", 200, vec![(limits, "60:error:key:quota:custom")], &[(Error, 60)]),
+            (
+                "namespaces are left alone",
+                200,
+                vec![(limits, "60:error:key:quota:custom")],
+                &[(Error, 60)],
+            ),
         ] {
             let deadlines = read(status, &headers);
             for category in Category::ALL {
-                let seconds = expected.iter().find(|(own, _)| *own == category).map_or(0, |(_, seconds)| *seconds);
-                let before = MONO + Duration::from_secs(seconds).saturating_sub(Duration::from_millis(1));
-                assert_eq!(deadlines.is_limited(category, before), seconds > 0, "{name}: {category:?} before");
-                assert!(!deadlines.is_limited(category, MONO + Duration::from_secs(seconds)), "{name}: {category:?} after");
+                let seconds = expected
+                    .iter()
+                    .find(|(own, _)| *own == category)
+                    .map_or(0, |(_, seconds)| *seconds);
+                let before =
+                    MONO + Duration::from_secs(seconds).saturating_sub(Duration::from_millis(1));
+                assert_eq!(
+                    deadlines.is_limited(category, before),
+                    seconds > 0,
+                    "{name}: {category:?} before"
+                );
+                assert!(
+                    !deadlines.is_limited(category, MONO + Duration::from_secs(seconds)),
+                    "{name}: {category:?} after"
+                );
             }
         }
     }
@@ -194,10 +337,17 @@ mod tests {
     fn shared_state_is_read_back_and_garbage_is_no_limit() {
         let deadlines = read(429, &[]);
         assert_eq!(Deadlines::decode(&deadlines.encode(), MONO), deadlines);
-        for bytes in [&b""[..], b"\x01", b"garbage-garbage-garbage-garbage-garbage-garbage"] {
+        for bytes in [
+            &b""[..],
+            b"\x01",
+            b"garbage-garbage-garbage-garbage-garbage-garbage",
+        ] {
             assert_eq!(Deadlines::decode(bytes, MONO), Deadlines::default());
         }
-        assert_eq!(Deadlines::decode(&Deadlines([u64::MAX; 4]).encode(), MONO), Deadlines::default());
+        assert_eq!(
+            Deadlines::decode(&Deadlines([u64::MAX; 4]).encode(), MONO),
+            Deadlines::default()
+        );
     }
 
     proptest::proptest! {

@@ -24,7 +24,12 @@ const EXTENDED: [&str; 5] = ["forwarded", "-ip", "remote-", "via", "-user"];
 
 /// The redactor of a configuration.
 pub(crate) fn redactor(scrub: &Scrub, errors: &mut ConfigErrors) -> Redactor {
-    let masked = |names: &[String]| names.iter().map(|name| (name.clone(), Redaction::Mask)).collect::<BTreeMap<_, _>>();
+    let masked = |names: &[String]| {
+        names
+            .iter()
+            .map(|name| (name.clone(), Redaction::Mask))
+            .collect::<BTreeMap<_, _>>()
+    };
     let config = RedactConfig {
         headers: masked(&scrub.headers),
         cookies: masked(&scrub.cookies),
@@ -37,7 +42,10 @@ pub(crate) fn redactor(scrub: &Scrub, errors: &mut ConfigErrors) -> Redactor {
 
 /// Bytes as text for an event.
 pub(crate) fn text(bytes: &[u8], limit: usize) -> String {
-    clean(&String::from_utf8_lossy(bytes).replace(MASK, FILTERED), limit)
+    clean(
+        &String::from_utf8_lossy(bytes).replace(MASK, FILTERED),
+        limit,
+    )
 }
 
 /// Headers by name in lower case, without pseudo headers and cookies.
@@ -45,11 +53,22 @@ pub(crate) fn headers(headers: &Headers, redactor: &Redactor, send_pii: bool) ->
     let mut shown: Map<String, Value> = Map::new();
     for (name, value) in headers.iter() {
         let name = text(name, 128).to_ascii_lowercase();
-        if name.is_empty() || name.starts_with(':') || name == "cookie" || (shown.len() >= FIELDS_LIMIT && !shown.contains_key(&name)) {
+        if name.is_empty()
+            || name.starts_with(':')
+            || name == "cookie"
+            || (shown.len() >= FIELDS_LIMIT && !shown.contains_key(&name))
+        {
             continue;
         }
         let personal = !send_pii && EXTENDED.iter().any(|part| name.contains(part));
-        let value = if personal || (name == "set-cookie" && !send_pii) { FILTERED.to_owned() } else { text(&redactor.header(&name, value).unwrap_or_default(), VALUE_LIMIT) };
+        let value = if personal || (name == "set-cookie" && !send_pii) {
+            FILTERED.to_owned()
+        } else {
+            text(
+                &redactor.header(&name, value).unwrap_or_default(),
+                VALUE_LIMIT,
+            )
+        };
         match shown.get_mut(&name) {
             Some(Value::String(known)) => *known = clean(&format!("{known}, {value}"), VALUE_LIMIT),
             _ => drop(shown.insert(name, value.into())),
@@ -63,11 +82,16 @@ pub(crate) fn cookies(headers: &Headers, redactor: &Redactor, send_pii: bool) ->
     let mut shown: Vec<String> = Vec::new();
     for field in headers.all("cookie") {
         let cookies = text(&redactor.cookies(field), usize::MAX);
-        shown.extend(cookies.split("; ").filter(|cookie| !cookie.is_empty()).map(|cookie| match cookie.split_once('=') {
-            Some((name, _)) if !send_pii => format!("{name}={FILTERED}"),
-            Some(_) => cookie.to_owned(),
-            None => FILTERED.to_owned(),
-        }));
+        shown.extend(
+            cookies
+                .split("; ")
+                .filter(|cookie| !cookie.is_empty())
+                .map(|cookie| match cookie.split_once('=') {
+                    Some((name, _)) if !send_pii => format!("{name}={FILTERED}"),
+                    Some(_) => cookie.to_owned(),
+                    None => FILTERED.to_owned(),
+                }),
+        );
     }
     (!shown.is_empty()).then(|| clean(&shown.join("; "), 2 * VALUE_LIMIT))
 }

@@ -87,13 +87,26 @@ pub(crate) fn prepare(state: &mut State<'_>) {
 
 /// Notes occurrences of an error. An empty batch only closes a window that is over, and creates nothing. `None` where
 /// other workers were faster again and again.
-pub(crate) fn admit(state: &mut State<'_>, fingerprint: u64, now: Moment, throttle: Throttle, batch: Batch) -> Option<Admission> {
+pub(crate) fn admit(
+    state: &mut State<'_>,
+    fingerprint: u64,
+    now: Moment,
+    throttle: Throttle,
+    batch: Batch,
+) -> Option<Admission> {
     let key = set_key(fingerprint % SETS);
-    let is_known = state.get(&key).is_some_and(|bytes| Set::decode(&bytes).position(fingerprint).is_some());
+    let is_known = state
+        .get(&key)
+        .is_some_and(|bytes| Set::decode(&bytes).position(fingerprint).is_some());
     if !is_known && batch.count == 0 {
         return None;
     }
-    let is_ghost = !is_known && GHOSTS.iter().any(|key| state.get(key).is_some_and(|bytes| Ghost::decode(&bytes).contains(fingerprint, now.mono)));
+    let is_ghost = !is_known
+        && GHOSTS.iter().any(|key| {
+            state
+                .get(key)
+                .is_some_and(|bytes| Ghost::decode(&bytes).contains(fingerprint, now.mono))
+        });
     let mut outcome = None;
     state.update(&key, |old| {
         let mut set = old.map(Set::decode).unwrap_or_default();
@@ -114,15 +127,33 @@ fn set_key(set: u64) -> String {
 
 /// Remembers a fingerprint that went: in the younger filter, or, when that is a day old, in the older one, emptied.
 fn bury(state: &mut State<'_>, fingerprint: u64, mono: u64) {
-    let ages = GHOSTS.map(|key| state.get(key).map(|bytes| Ghost::decode(&bytes)).unwrap_or_default());
+    let ages = GHOSTS.map(|key| {
+        state
+            .get(key)
+            .map(|bytes| Ghost::decode(&bytes))
+            .unwrap_or_default()
+    });
     let [first, second] = &ages;
-    let (young, old, since) = if second.since > first.since { (1, 0, second.since) } else { (0, 1, first.since) };
-    let target = if since == 0 || mono.saturating_sub(since) < GHOST_TERM { young } else { old };
-    let Some(key) = GHOSTS.get(target) else { return };
+    let (young, old, since) = if second.since > first.since {
+        (1, 0, second.since)
+    } else {
+        (0, 1, first.since)
+    };
+    let target = if since == 0 || mono.saturating_sub(since) < GHOST_TERM {
+        young
+    } else {
+        old
+    };
+    let Some(key) = GHOSTS.get(target) else {
+        return;
+    };
     state.update(key, |value| {
         let mut ghost = value.map(Ghost::decode).unwrap_or_default();
         if ghost.since == 0 || mono.saturating_sub(ghost.since) >= GHOST_TERM {
-            ghost = Ghost { since: mono.max(1), bits: vec![0; GHOST_BYTES] };
+            ghost = Ghost {
+                since: mono.max(1),
+                bits: vec![0; GHOST_BYTES],
+            };
         }
         ghost.insert(fingerprint);
         Some(ghost.encode())
@@ -146,7 +177,9 @@ impl Set {
     fn decode(bytes: &[u8]) -> Self {
         let mut entries = Vec::new();
         if let Some(mut reader) = Reader::new(bytes, VERSION) {
-            while entries.len() < WAYS && let Some(entry) = Entry::read(&mut reader) {
+            while entries.len() < WAYS
+                && let Some(entry) = Entry::read(&mut reader)
+            {
                 entries.push(entry);
             }
         }
@@ -156,31 +189,65 @@ impl Set {
     fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::new(VERSION);
         for entry in &self.0 {
-            [entry.fingerprint, entry.last_seen, entry.window_start, entry.suppressed, entry.since].iter().for_each(|number| writer.u64(*number));
+            [
+                entry.fingerprint,
+                entry.last_seen,
+                entry.window_start,
+                entry.suppressed,
+                entry.since,
+            ]
+            .iter()
+            .for_each(|number| writer.u64(*number));
             writer.u32(entry.used);
         }
         writer.finish()
     }
 
     fn position(&self, fingerprint: u64) -> Option<usize> {
-        self.0.iter().position(|entry| entry.fingerprint == fingerprint)
+        self.0
+            .iter()
+            .position(|entry| entry.fingerprint == fingerprint)
     }
 
-    fn note(&mut self, fingerprint: u64, now: Moment, throttle: Throttle, batch: Batch, is_ghost: bool) -> (Admission, Option<u64>) {
+    fn note(
+        &mut self,
+        fingerprint: u64,
+        now: Moment,
+        throttle: Throttle,
+        batch: Batch,
+        is_ghost: bool,
+    ) -> (Admission, Option<u64>) {
         let mut evicted = None;
         let mut known = self.position(fingerprint).map(|at| self.0.swap_remove(at));
         if known.is_none() && self.0.len() >= WAYS {
-            let oldest = (0..self.0.len()).min_by_key(|at| self.0.get(*at).map(|entry| entry.last_seen));
+            let oldest =
+                (0..self.0.len()).min_by_key(|at| self.0.get(*at).map(|entry| entry.last_seen));
             evicted = oldest.map(|at| self.0.swap_remove(at).fingerprint);
         }
         let is_new = known.is_none() && !is_ghost;
-        let quiet = known.map(|entry| Duration::from_millis(now.mono.saturating_sub(entry.last_seen)));
+        let quiet =
+            known.map(|entry| Duration::from_millis(now.mono.saturating_sub(entry.last_seen)));
         let window = u64::try_from(throttle.window.as_millis()).unwrap_or(u64::MAX);
-        let entry = known.get_or_insert(Entry { fingerprint, last_seen: now.mono, window_start: now.mono, used: 0, suppressed: 0, since: 0 });
+        let entry = known.get_or_insert(Entry {
+            fingerprint,
+            last_seen: now.mono,
+            window_start: now.mono,
+            used: 0,
+            suppressed: 0,
+            since: 0,
+        });
         let mut summary = None;
         if now.mono.saturating_sub(entry.window_start) >= window {
-            summary = (entry.suppressed > 0).then_some(Summary { suppressed: entry.suppressed, since: entry.since });
-            (entry.window_start, entry.used, entry.suppressed, entry.since) = (now.mono, 0, 0, 0);
+            summary = (entry.suppressed > 0).then_some(Summary {
+                suppressed: entry.suppressed,
+                since: entry.since,
+            });
+            (
+                entry.window_start,
+                entry.used,
+                entry.suppressed,
+                entry.since,
+            ) = (now.mono, 0, 0, 0);
         }
         let tokens = batch.offered.min(throttle.burst.saturating_sub(entry.used));
         entry.used += tokens;
@@ -194,14 +261,37 @@ impl Set {
         }
         let window_ends = entry.window_start.saturating_add(window);
         self.0.extend(known);
-        (Admission { is_new, quiet, tokens, window_ends, summary, evicted: false }, evicted)
+        (
+            Admission {
+                is_new,
+                quiet,
+                tokens,
+                window_ends,
+                summary,
+                evicted: false,
+            },
+            evicted,
+        )
     }
 }
 
 impl Entry {
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let [fingerprint, last_seen, window_start, suppressed, since] = [reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?, reader.u64()?];
-        Some(Self { fingerprint, last_seen, window_start, used: reader.u32()?, suppressed, since })
+        let [fingerprint, last_seen, window_start, suppressed, since] = [
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+            reader.u64()?,
+        ];
+        Some(Self {
+            fingerprint,
+            last_seen,
+            window_start,
+            used: reader.u32()?,
+            suppressed,
+            since,
+        })
     }
 }
 
@@ -216,7 +306,10 @@ impl Ghost {
     fn decode(bytes: &[u8]) -> Self {
         let read = || {
             let mut reader = Reader::new(bytes, VERSION)?;
-            Some(Self { since: reader.u64()?, bits: reader.bytes(GHOST_BYTES)?.to_vec() })
+            Some(Self {
+                since: reader.u64()?,
+                bits: reader.bytes(GHOST_BYTES)?.to_vec(),
+            })
         };
         read().unwrap_or_default()
     }
@@ -230,7 +323,16 @@ impl Ghost {
 
     /// Four places of 16 bits each: a fingerprint is a cryptographic hash already.
     fn places(fingerprint: u64) -> impl Iterator<Item = (usize, u8)> {
-        fingerprint.to_le_bytes().chunks_exact(2).map(|pair| pair.iter().fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))).collect::<Vec<_>>().into_iter().map(|place| (place / 8, 1 << (place % 8)))
+        fingerprint
+            .to_le_bytes()
+            .chunks_exact(2)
+            .map(|pair| {
+                pair.iter()
+                    .fold(0_usize, |sum, byte| sum << 8 | usize::from(*byte))
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|place| (place / 8, 1 << (place % 8)))
     }
 
     fn insert(&mut self, fingerprint: u64) {
@@ -242,7 +344,10 @@ impl Ghost {
     }
 
     fn contains(&self, fingerprint: u64, mono: u64) -> bool {
-        self.since > 0 && mono.saturating_sub(self.since) < 2 * GHOST_TERM && Self::places(fingerprint).all(|(at, bit)| self.bits.get(at).is_some_and(|byte| byte & bit != 0))
+        self.since > 0
+            && mono.saturating_sub(self.since) < 2 * GHOST_TERM
+            && Self::places(fingerprint)
+                .all(|(at, bit)| self.bits.get(at).is_some_and(|byte| byte & bit != 0))
     }
 }
 

@@ -55,7 +55,15 @@ impl Sender {
     /// With an empty queue.
     pub(crate) fn new(settings: &Settings) -> Self {
         let (items, bytes) = settings.queue;
-        let limits = Limits { items, bytes, batch_items: 1, batch_bytes: bytes, attempts: ATTEMPTS, overflow: Overflow::Newest, ..Limits::default() };
+        let limits = Limits {
+            items,
+            bytes,
+            batch_items: 1,
+            batch_bytes: bytes,
+            attempts: ATTEMPTS,
+            overflow: Overflow::Newest,
+            ..Limits::default()
+        };
         Self {
             outbox: Outbox::new(limits),
             bound: items,
@@ -70,13 +78,22 @@ impl Sender {
     }
 
     /// Counts a loss, in reports and metrics alike. A lost transaction is also a lost span.
-    pub(crate) fn lose<T>(&mut self, reason: Reason, category: Category, quantity: u64, cx: &mut RootContext<'_, T>) {
+    pub(crate) fn lose<T>(
+        &mut self,
+        reason: Reason,
+        category: Category,
+        quantity: u64,
+        cx: &mut RootContext<'_, T>,
+    ) {
         let also = (category == Category::Transaction).then_some(Category::Span);
         for category in [category].into_iter().chain(also) {
             if self.reports {
                 self.losses.add(reason, category, quantity);
             }
-            let counter = cx.metrics.counter(&DISCARDED, &[reason.as_str().as_bytes(), category.as_str().as_bytes()]);
+            let counter = cx.metrics.counter(
+                &DISCARDED,
+                &[reason.as_str().as_bytes(), category.as_str().as_bytes()],
+            );
             cx.fx.add(counter, quantity);
         }
     }
@@ -106,11 +123,19 @@ impl Sender {
         }
         self.read_limits(cx);
         if let Some([item]) = self.outbox.batch(now).as_deref() {
-            let kind = if item.category == Category::Transaction { "transaction" } else { "event" };
-            let envelope = Envelope::new(Some(&item.id), item.trace.as_ref(), cx.now.wall).item(kind, &item.payload);
+            let kind = if item.category == Category::Transaction {
+                "transaction"
+            } else {
+                "event"
+            };
+            let envelope = Envelope::new(Some(&item.id), item.trace.as_ref(), cx.now.wall)
+                .item(kind, &item.payload);
             let envelope = self.attach(envelope, cx);
             cx.call(Tag::Envelope, sentry.call(envelope));
-        } else if report_is_due && !self.limits.is_limited(Category::Error, now) && !self.limits.is_limited(Category::Default, now) {
+        } else if report_is_due
+            && !self.limits.is_limited(Category::Error, now)
+            && !self.limits.is_limited(Category::Default, now)
+        {
             let envelope = self.attach(Envelope::new(None, None, cx.now.wall), cx);
             self.reporting = true;
             cx.call(Tag::Report, sentry.call(envelope));
@@ -123,7 +148,12 @@ impl Sender {
         }
         self.attached = self.losses.take();
         self.reported = Some(cx.now.mono);
-        envelope.item("client_report", self.attached.payload(cx.now.wall).to_string().as_bytes()).finish()
+        envelope
+            .item(
+                "client_report",
+                self.attached.payload(cx.now.wall).to_string().as_bytes(),
+            )
+            .finish()
     }
 
     /// Takes over what other workers were told, and drops what is limited now.
@@ -136,14 +166,22 @@ impl Sender {
             return;
         }
         let limits = self.limits;
-        for item in self.outbox.remove(|item| limits.is_limited(item.category, now)) {
+        for item in self
+            .outbox
+            .remove(|item| limits.is_limited(item.category, now))
+        {
             self.lose(Reason::RatelimitBackoff, item.category, 1, cx);
         }
     }
 
     /// Tells all workers what an answer asks for.
     fn share_limits(&mut self, answer: &Answer, cx: &mut RootContext<'_, Tag>) {
-        let Answer::Response { status, headers, .. } = answer else { return };
+        let Answer::Response {
+            status, headers, ..
+        } = answer
+        else {
+            return;
+        };
         let now = cx.now.mono;
         let asked = Deadlines::read(*status, headers, cx.now.wall, now);
         if !asked.is_any(now) {
@@ -152,11 +190,18 @@ impl Sender {
         self.limits.merge(&asked);
         let own = self.limits;
         let written = cx.state().update(LIMITS, |old| {
-            let mut limits = old.map(|bytes| Deadlines::decode(bytes, now)).unwrap_or_default();
+            let mut limits = old
+                .map(|bytes| Deadlines::decode(bytes, now))
+                .unwrap_or_default();
             limits.merge(&own);
             Some(limits.encode())
         });
-        cx.log(Level::Warn, || format!("Sentry asked for a pause; status={status} shared={}", written.is_some()));
+        cx.log(Level::Warn, || {
+            format!(
+                "Sentry asked for a pause; status={status} shared={}",
+                written.is_some()
+            )
+        });
     }
 
     /// The answer to an envelope with a payload.
@@ -167,10 +212,17 @@ impl Sender {
             Some(200..=299) => (Settlement::Delivered, None),
             Some(429) => (Settlement::Refused, None),
             Some(_) => (Settlement::Refused, Some(Reason::SendError)),
-            None => (Settlement::Retry(Duration::ZERO), Some(Reason::NetworkError)),
+            None => (
+                Settlement::Retry(Duration::ZERO),
+                Some(Reason::NetworkError),
+            ),
         };
         if settlement == Settlement::Delivered {
-            let category = self.outbox.flying().first().map_or(Category::Default, |item| item.category);
+            let category = self
+                .outbox
+                .flying()
+                .first()
+                .map_or(Category::Default, |item| item.category);
             let counter = cx.metrics.counter(&SENT, &[category.as_str().as_bytes()]);
             cx.fx.count(counter);
         }
@@ -196,7 +248,14 @@ impl Sender {
         if is_failing != self.is_failing {
             self.is_failing = is_failing;
             let level = if is_failing { Level::Warn } else { Level::Info };
-            cx.log(level, || format!("sending to Sentry {}; reason={} status={}", if is_failing { "failed" } else { "works again" }, reason.unwrap_or("none"), answer.status().unwrap_or(0)));
+            cx.log(level, || {
+                format!(
+                    "sending to Sentry {}; reason={} status={}",
+                    if is_failing { "failed" } else { "works again" },
+                    reason.unwrap_or("none"),
+                    answer.status().unwrap_or(0)
+                )
+            });
         }
         if let Some(reason) = reason {
             self.losses.restore(attached);

@@ -176,21 +176,59 @@ impl Settings {
         check_ranges(&config, &mut errors);
         let sentry = check_sentry(&config, &mut errors);
         let (routes, templates) = check_routes(&config, &mut errors);
-        let key = sentry.as_ref().map_or_else(Secret::default, |sentry| sentry.dsn.public_key.clone());
-        let user = config.user.as_ref().and_then(|user| check_user(user, &key, &mut errors));
-        let notifiers: Vec<_> = (config.notifiers.iter()).filter_map(|(name, own)| Some((name.clone(), own.notifier(&format!("notifiers.{name}"), &mut errors)?))).collect();
+        let key = sentry
+            .as_ref()
+            .map_or_else(Secret::default, |sentry| sentry.dsn.public_key.clone());
+        let user = config
+            .user
+            .as_ref()
+            .and_then(|user| check_user(user, &key, &mut errors));
+        let notifiers: Vec<_> = (config.notifiers.iter())
+            .filter_map(|(name, own)| {
+                Some((
+                    name.clone(),
+                    own.notifier(&format!("notifiers.{name}"), &mut errors)?,
+                ))
+            })
+            .collect();
         let names: Vec<&str> = config.notifiers.keys().map(String::as_str).collect();
-        let alerts = config.alerts.iter().enumerate().filter_map(|(at, own)| check_alert(own, at, &config.alerts, &names, &mut errors)).collect();
-        let ignore = config.ignore.iter().enumerate().map(|(at, own)| Matcher::check(own, &format!("ignore[{at}]"), &mut errors)).collect();
-        let rules = config.rules.into_iter().enumerate().map(|(at, own)| check_rule(own, at, &mut errors)).collect();
+        let alerts = config
+            .alerts
+            .iter()
+            .enumerate()
+            .filter_map(|(at, own)| check_alert(own, at, &config.alerts, &names, &mut errors))
+            .collect();
+        let ignore = config
+            .ignore
+            .iter()
+            .enumerate()
+            .map(|(at, own)| Matcher::check(own, &format!("ignore[{at}]"), &mut errors))
+            .collect();
+        let rules = config
+            .rules
+            .into_iter()
+            .enumerate()
+            .map(|(at, own)| check_rule(own, at, &mut errors))
+            .collect();
         let redactor = scrub::redactor(&config.scrub, &mut errors);
-        let org_id = Some(config.org_id).filter(|id| !id.is_empty()).or_else(|| sentry.as_ref().and_then(|sentry| sentry.dsn.org_id.clone()));
+        let org_id = Some(config.org_id)
+            .filter(|id| !id.is_empty())
+            .or_else(|| sentry.as_ref().and_then(|sentry| sentry.dsn.org_id.clone()));
         errors.into_result(Self {
             sentry,
             sample_rate: config.sample_rate,
             traces_sample_rate: config.traces_sample_rate,
-            continuation: Continuation { org_id, strict: config.strict_trace_continuation },
-            identity: Identity { environment: config.environment, release: config.release, dist: config.dist, server_name: config.server_name, tags: config.tags },
+            continuation: Continuation {
+                org_id,
+                strict: config.strict_trace_continuation,
+            },
+            identity: Identity {
+                environment: config.environment,
+                release: config.release,
+                dist: config.dist,
+                server_name: config.server_name,
+                tags: config.tags,
+            },
             statuses: config.report.statuses,
             grpc: config.report.grpc,
             slower_than: config.report.slower_than.map(Duration::from),
@@ -203,8 +241,14 @@ impl Settings {
             trust_xff,
             availability: config.grouping.availability,
             rules,
-            throttle: Throttle { burst: config.throttle.burst, window: config.throttle.window.into() },
-            queue: (config.queue.max_events as usize, usize::try_from(config.queue.max_bytes).unwrap_or(usize::MAX)),
+            throttle: Throttle {
+                burst: config.throttle.burst,
+                window: config.throttle.window.into(),
+            },
+            queue: (
+                config.queue.max_events as usize,
+                usize::try_from(config.queue.max_bytes).unwrap_or(usize::MAX),
+            ),
             client_reports: config.client_reports,
             notifiers,
             alerts,
@@ -213,36 +257,103 @@ impl Settings {
 }
 
 fn check_ranges(config: &Config, errors: &mut ConfigErrors) {
-    let plain = |text: &str, limit: usize| text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text;
+    let plain = |text: &str, limit: usize| {
+        text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
+    };
     let environment = &config.environment;
-    let valid = plain(environment, 64) && !environment.is_empty() && !environment.contains('/') && environment != "None";
-    errors.check(valid, "environment", "expected 1 to 64 characters without \"/\" and line breaks, not \"None\"");
+    let valid = plain(environment, 64)
+        && !environment.is_empty()
+        && !environment.contains('/')
+        && environment != "None";
+    errors.check(
+        valid,
+        "environment",
+        "expected 1 to 64 characters without \"/\" and line breaks, not \"None\"",
+    );
     let release = &config.release;
-    let valid = plain(release, 200) && !release.contains(['/', '\\']) && !matches!(release.as_str(), "." | "..");
-    errors.check(valid, "release", "expected at most 200 characters without \"/\", \"\\\" and line breaks");
-    errors.check(plain(&config.dist, 64), "dist", "expected at most 64 characters without line breaks");
-    errors.check(plain(&config.server_name, 200), "server_name", "expected at most 200 characters without line breaks");
+    let valid = plain(release, 200)
+        && !release.contains(['/', '\\'])
+        && !matches!(release.as_str(), "." | "..");
+    errors.check(
+        valid,
+        "release",
+        "expected at most 200 characters without \"/\", \"\\\" and line breaks",
+    );
+    errors.check(
+        plain(&config.dist, 64),
+        "dist",
+        "expected at most 64 characters without line breaks",
+    );
+    errors.check(
+        plain(&config.server_name, 200),
+        "server_name",
+        "expected at most 200 characters without line breaks",
+    );
     check_tags(&config.tags, "tags", errors);
     for (at, code) in config.report.grpc.iter().enumerate() {
-        errors.check((1..=16).contains(code), format!("report.grpc[{at}]"), "expected a gRPC status code from 1 to 16");
+        errors.check(
+            (1..=16).contains(code),
+            format!("report.grpc[{at}]"),
+            "expected a gRPC status code from 1 to 16",
+        );
     }
     if let Some(slow) = config.report.slower_than {
-        check_period(slow.0, Duration::from_millis(1), Duration::from_secs(3600), "report.slower_than", "expected a duration from 1ms to 1h", errors);
+        check_period(
+            slow.0,
+            Duration::from_millis(1),
+            Duration::from_secs(3600),
+            "report.slower_than",
+            "expected a duration from 1ms to 1h",
+            errors,
+        );
     }
-    errors.check((1..=1000).contains(&config.throttle.burst), "throttle.burst", "expected a number from 1 to 1000");
-    check_period(config.throttle.window.0, SECOND, DAY, "throttle.window", "expected a duration from 1s to 1d", errors);
-    errors.check((1..=10_000).contains(&config.queue.max_events), "queue.max_events", "expected a number from 1 to 10000");
-    errors.check((65_536..=67_108_864).contains(&config.queue.max_bytes), "queue.max_bytes", "expected a number from 65536 to 67108864");
-    errors.check(config.alerts.len() <= 64, "alerts", "expected at most 64 alerts");
+    errors.check(
+        (1..=1000).contains(&config.throttle.burst),
+        "throttle.burst",
+        "expected a number from 1 to 1000",
+    );
+    check_period(
+        config.throttle.window.0,
+        SECOND,
+        DAY,
+        "throttle.window",
+        "expected a duration from 1s to 1d",
+        errors,
+    );
+    errors.check(
+        (1..=10_000).contains(&config.queue.max_events),
+        "queue.max_events",
+        "expected a number from 1 to 10000",
+    );
+    errors.check(
+        (65_536..=67_108_864).contains(&config.queue.max_bytes),
+        "queue.max_bytes",
+        "expected a number from 65536 to 67108864",
+    );
+    errors.check(
+        config.alerts.len() <= 64,
+        "alerts",
+        "expected at most 64 alerts",
+    );
 }
 
-fn check_period(period: Duration, least: Duration, most: Duration, path: &str, expected: &str, errors: &mut ConfigErrors) {
+fn check_period(
+    period: Duration,
+    least: Duration,
+    most: Duration,
+    path: &str,
+    expected: &str,
+    errors: &mut ConfigErrors,
+) {
     errors.check(period >= least && period <= most, path, expected);
 }
 
 fn check_tags(tags: &BTreeMap<String, String>, at: &str, errors: &mut ConfigErrors) {
     for (name, value) in tags {
-        let named = (1..=32).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
+        let named = (1..=32).contains(&name.len())
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte));
         let valued = value.chars().count() < 200 && !value.chars().any(char::is_control);
         errors.check(named && valued, format!("{at}.{name}"), "expected a name of 1 to 32 letters, digits, \"_\", \".\", \":\" and \"-\", and a value below 200 characters without line breaks");
     }
@@ -254,11 +365,23 @@ fn check_sentry(config: &Config, errors: &mut ConfigErrors) -> Option<Sentry> {
     }
     let dsn = Dsn::parse(config.dsn.expose());
     if dsn.is_none() {
-        errors.push_hidden("dsn", "expected a DSN such as \"https://<key>@<host>/<project>\"");
+        errors.push_hidden(
+            "dsn",
+            "expected a DSN such as \"https://<key>@<host>/<project>\"",
+        );
     }
-    let authority = dsn.as_ref().map_or("sentry.invalid", |dsn| &dsn.authority).to_owned();
+    let authority = dsn
+        .as_ref()
+        .map_or("sentry.invalid", |dsn| &dsn.authority)
+        .to_owned();
     let path = dsn.as_ref().map_or("/", |dsn| &dsn.path);
-    let call = CallConfig { cluster: config.cluster.clone(), authority, path: Secret::new(path), timeout: Some(config.timeout), ..CallConfig::default() };
+    let call = CallConfig {
+        cluster: config.cluster.clone(),
+        authority,
+        path: Secret::new(path),
+        timeout: Some(config.timeout),
+        ..CallConfig::default()
+    };
     let target = call.target("", "/", errors)?;
     Some(Sentry { dsn: dsn?, target })
 }
@@ -266,16 +389,31 @@ fn check_sentry(config: &Config, errors: &mut ConfigErrors) -> Option<Sentry> {
 fn check_routes(config: &Config, errors: &mut ConfigErrors) -> (Routes, Vec<String>) {
     let routes = Routes::compile(&config.routes).unwrap_or_else(|twins| {
         for (later, earlier) in twins {
-            errors.push(format!("routes[{later}]"), format!("expected a template that matches other paths than routes[{earlier}]"));
+            errors.push(
+                format!("routes[{later}]"),
+                format!("expected a template that matches other paths than routes[{earlier}]"),
+            );
         }
         Routes::default()
     });
-    (routes, config.routes.iter().map(|template| template.as_str().to_owned()).collect())
+    (
+        routes,
+        config
+            .routes
+            .iter()
+            .map(|template| template.as_str().to_owned())
+            .collect(),
+    )
 }
 
 fn check_user(user: &config::User, fallback: &Secret, errors: &mut ConfigErrors) -> Option<User> {
-    errors.check(user.header.is_empty() == user.jwt.is_some(), "user", "expected one of header and jwt");
-    let valid = user.header.is_empty() || launchgate_sdk::headers::InvalidHeader::check(&user.header, b"").is_ok();
+    errors.check(
+        user.header.is_empty() == user.jwt.is_some(),
+        "user",
+        "expected one of header and jwt",
+    );
+    let valid = user.header.is_empty()
+        || launchgate_sdk::headers::InvalidHeader::check(&user.header, b"").is_ok();
     errors.check(valid, "user.header", "expected a header name");
     if let Some(jwt) = &user.jwt {
         jwt.check("user.jwt", errors);
@@ -283,48 +421,132 @@ fn check_user(user: &config::User, fallback: &Secret, errors: &mut ConfigErrors)
     if !user.hmac_key.is_empty() && user.hmac_key.expose().len() < 16 {
         errors.push_hidden("user.hmac_key", "expected at least 16 bytes");
     }
-    let key = if user.hmac_key.is_empty() { fallback } else { &user.hmac_key };
-    Some(User { header: user.header.to_ascii_lowercase(), jwt: user.jwt.clone(), send: user.send, key: Key::new(key.expose().as_bytes()) })
+    let key = if user.hmac_key.is_empty() {
+        fallback
+    } else {
+        &user.hmac_key
+    };
+    Some(User {
+        header: user.header.to_ascii_lowercase(),
+        jwt: user.jwt.clone(),
+        send: user.send,
+        key: Key::new(key.expose().as_bytes()),
+    })
 }
 
 fn check_rule(rule: config::Rule, at: usize, errors: &mut ConfigErrors) -> Rule {
     check_tags(&rule.tags, &format!("rules[{at}].tags"), errors);
     for (position, part) in rule.fingerprint.iter().enumerate() {
         let valid = (1..=200).contains(&part.chars().count());
-        errors.check(valid, format!("rules[{at}].fingerprint[{position}]"), "expected 1 to 200 characters");
+        errors.check(
+            valid,
+            format!("rules[{at}].fingerprint[{position}]"),
+            "expected 1 to 200 characters",
+        );
     }
-    errors.check(rule.fingerprint.len() <= 16, format!("rules[{at}].fingerprint"), "expected at most 16 parts");
+    errors.check(
+        rule.fingerprint.len() <= 16,
+        format!("rules[{at}].fingerprint"),
+        "expected at most 16 parts",
+    );
     let when = Matcher::check(&rule.when, &format!("rules[{at}].when"), errors);
-    Rule { when, drop: rule.drop, level: rule.level, tags: rule.tags, fingerprint: rule.fingerprint, sample_rate: rule.sample_rate }
+    Rule {
+        when,
+        drop: rule.drop,
+        level: rule.level,
+        tags: rule.tags,
+        fingerprint: rule.fingerprint,
+        sample_rate: rule.sample_rate,
+    }
 }
 
-fn check_alert(alert: &config::Alert, at: usize, all: &[config::Alert], notifiers: &[&str], errors: &mut ConfigErrors) -> Option<(alert::Rule, Option<Target>)> {
+fn check_alert(
+    alert: &config::Alert,
+    at: usize,
+    all: &[config::Alert],
+    notifiers: &[&str],
+    errors: &mut ConfigErrors,
+) -> Option<(alert::Rule, Option<Target>)> {
     let path = |key: &str| format!("alerts[{at}].{key}");
-    let named = (1..=64).contains(&alert.name.chars().count()) && !alert.name.chars().any(char::is_control);
-    errors.check(named, path("name"), "expected 1 to 64 characters without line breaks");
-    errors.check(!all.iter().take(at).any(|other| other.name == alert.name), path("name"), "expected a name that no other alert has");
-    errors.check(!alert.notify.is_empty(), path("notify"), "expected at least one notifier");
+    let named =
+        (1..=64).contains(&alert.name.chars().count()) && !alert.name.chars().any(char::is_control);
+    errors.check(
+        named,
+        path("name"),
+        "expected 1 to 64 characters without line breaks",
+    );
+    errors.check(
+        !all.iter().take(at).any(|other| other.name == alert.name),
+        path("name"),
+        "expected a name that no other alert has",
+    );
+    errors.check(
+        !alert.notify.is_empty(),
+        path("notify"),
+        "expected at least one notifier",
+    );
     for (position, name) in alert.notify.iter().enumerate() {
-        let expected = if notifiers.is_empty() { "expected the name of a notifier, there are none".to_owned() } else { format!("expected one of {}", notifiers.join(", ")) };
-        errors.check(notifiers.contains(&name.as_str()), format!("{}[{position}]", path("notify")), expected);
+        let expected = if notifiers.is_empty() {
+            "expected the name of a notifier, there are none".to_owned()
+        } else {
+            format!("expected one of {}", notifiers.join(", "))
+        };
+        errors.check(
+            notifiers.contains(&name.as_str()),
+            format!("{}[{position}]", path("notify")),
+            expected,
+        );
     }
     let limit = alert.limit.unwrap_or(10);
-    errors.check((1..=1000).contains(&limit), path("limit"), "expected a number from 1 to 1000");
-    let interval = alert.interval.map_or(Duration::from_secs(1800), Duration::from);
-    check_period(interval, SECOND, MONTH, &path("interval"), "expected a duration from 1s to 30d", errors);
+    errors.check(
+        (1..=1000).contains(&limit),
+        path("limit"),
+        "expected a number from 1 to 1000",
+    );
+    let interval = alert
+        .interval
+        .map_or(Duration::from_secs(1800), Duration::from);
+    check_period(
+        interval,
+        SECOND,
+        MONTH,
+        &path("interval"),
+        "expected a duration from 1s to 30d",
+        errors,
+    );
     let when = check_when(&alert.when, &path("when"), errors)?;
-    let resolve_after = alert.resolve_after.map(Duration::from).unwrap_or_else(|| match when {
-        When::Frequency { window, .. } | When::Percent { window, .. } | When::UniqueUsers { window, .. } => Duration::from_millis(window),
-        When::FirstSeen | When::Regression { .. } | When::Match => interval,
+    let resolve_after = alert
+        .resolve_after
+        .map(Duration::from)
+        .unwrap_or_else(|| match when {
+            When::Frequency { window, .. }
+            | When::Percent { window, .. }
+            | When::UniqueUsers { window, .. } => Duration::from_millis(window),
+            When::FirstSeen | When::Regression { .. } | When::Match => interval,
+        });
+    check_period(
+        resolve_after,
+        SECOND,
+        MONTH,
+        &path("resolve_after"),
+        "expected a duration from 1s to 30d",
+        errors,
+    );
+    let target = (when == When::Match).then(|| Target {
+        header: alert.when.header.to_ascii_lowercase(),
+        tag: alert.when.tag.clone(),
+        values: alert.when.values.clone(),
     });
-    check_period(resolve_after, SECOND, MONTH, &path("resolve_after"), "expected a duration from 1s to 30d", errors);
-    let target = (when == When::Match).then(|| Target { header: alert.when.header.to_ascii_lowercase(), tag: alert.when.tag.clone(), values: alert.when.values.clone() });
     let severity = match alert.severity {
         Severity::Info => "info",
         Severity::Warning => "warning",
         Severity::Critical => "critical",
     };
-    let notify = alert.notify.iter().filter_map(|name| notifiers.iter().position(|own| own == name)).collect();
+    let notify = alert
+        .notify
+        .iter()
+        .filter_map(|name| notifiers.iter().position(|own| own == name))
+        .collect();
     let rule = alert::Rule {
         name: alert.name.clone(),
         when,
@@ -344,40 +566,97 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
         return None;
     };
     let mut window = |default: u64| {
-        let window = when.window.map_or(Duration::from_secs(default), Duration::from);
-        check_period(window, SECOND, DAY, &format!("{at}.window"), "expected a duration from 1s to 1d", errors);
+        let window = when
+            .window
+            .map_or(Duration::from_secs(default), Duration::from);
+        check_period(
+            window,
+            SECOND,
+            DAY,
+            &format!("{at}.window"),
+            "expected a duration from 1s to 1d",
+            errors,
+        );
         millis(window)
     };
     match kind {
         Kind::FirstSeen => Some(When::FirstSeen),
         Kind::Frequency => {
             let (window, count) = (window(60), when.count.unwrap_or(0));
-            errors.check((1..=1_000_000).contains(&count), format!("{at}.count"), "expected a number from 1 to 1000000");
-            Some(When::Frequency { count, window, all: when.per == Per::All })
+            errors.check(
+                (1..=1_000_000).contains(&count),
+                format!("{at}.count"),
+                "expected a number from 1 to 1000000",
+            );
+            Some(When::Frequency {
+                count,
+                window,
+                all: when.per == Per::All,
+            })
         }
         Kind::Percent => {
-            let (window, share) = (window(300), u64::from(when.percent.unwrap_or_default().millionths()));
-            errors.check(share > 0, format!("{at}.percent"), "expected a percent number above 0");
+            let (window, share) = (
+                window(300),
+                u64::from(when.percent.unwrap_or_default().millionths()),
+            );
+            errors.check(
+                share > 0,
+                format!("{at}.percent"),
+                "expected a percent number above 0",
+            );
             let min_requests = when.min_requests.unwrap_or(50);
-            errors.check((1..=1_000_000_000).contains(&min_requests), format!("{at}.min_requests"), "expected a number from 1 to 1000000000");
-            Some(When::Percent { share, min_requests, window })
+            errors.check(
+                (1..=1_000_000_000).contains(&min_requests),
+                format!("{at}.min_requests"),
+                "expected a number from 1 to 1000000000",
+            );
+            Some(When::Percent {
+                share,
+                min_requests,
+                window,
+            })
         }
         Kind::Regression => {
             let quiet = when.quiet.map_or(DAY, Duration::from);
-            check_period(quiet, SECOND, MONTH, &format!("{at}.quiet"), "expected a duration from 1s to 30d", errors);
-            Some(When::Regression { quiet: millis(quiet) })
+            check_period(
+                quiet,
+                SECOND,
+                MONTH,
+                &format!("{at}.quiet"),
+                "expected a duration from 1s to 30d",
+                errors,
+            );
+            Some(When::Regression {
+                quiet: millis(quiet),
+            })
         }
         Kind::Match => {
-            errors.check(when.header.is_empty() != when.tag.is_empty(), at, "expected one of header and tag");
-            let valid = when.header.is_empty() || launchgate_sdk::headers::InvalidHeader::check(&when.header, b"").is_ok();
+            errors.check(
+                when.header.is_empty() != when.tag.is_empty(),
+                at,
+                "expected one of header and tag",
+            );
+            let valid = when.header.is_empty()
+                || launchgate_sdk::headers::InvalidHeader::check(&when.header, b"").is_ok();
             errors.check(valid, format!("{at}.header"), "expected a header name");
-            errors.check(when.values.len() <= 1000, format!("{at}.values"), "expected at most 1000 values");
+            errors.check(
+                when.values.len() <= 1000,
+                format!("{at}.values"),
+                "expected at most 1000 values",
+            );
             Some(When::Match)
         }
         Kind::UniqueUsers => {
             let (window, count) = (window(3600), when.count.unwrap_or(0));
-            errors.check((1..=100).contains(&count), format!("{at}.count"), "expected a number from 1 to 100");
-            Some(When::UniqueUsers { count: usize::try_from(count).unwrap_or(usize::MAX), window })
+            errors.check(
+                (1..=100).contains(&count),
+                format!("{at}.count"),
+                "expected a number from 1 to 100",
+            );
+            Some(When::UniqueUsers {
+                count: usize::try_from(count).unwrap_or(usize::MAX),
+                window,
+            })
         }
     }
 }

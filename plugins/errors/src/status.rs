@@ -27,7 +27,10 @@ impl StatusRange {
 }
 
 fn parse_status(text: &str) -> Option<u16> {
-    let status = text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let status = text
+        .parse()
+        .ok()
+        .filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     (100..=599).contains(&status).then_some(status)
 }
 
@@ -54,7 +57,11 @@ impl<'de> Deserialize<'de> for StatusRange {
             }
         }
         let text = deserializer.deserialize_any(Status)?;
-        Self::parse(&text).ok_or_else(|| D::Error::custom("expected a status such as 503 or a range such as \"500-599\", from 100 to 599"))
+        Self::parse(&text).ok_or_else(|| {
+            D::Error::custom(
+                "expected a status such as 503 or a range such as \"500-599\", from 100 to 599",
+            )
+        })
     }
 }
 
@@ -78,11 +85,26 @@ mod tests {
 
     #[test]
     fn statuses_and_ranges_are_read_strictly() {
-        for (text, inside, outside) in [("500", 500, 501), ("\"500-599\"", 599, 499), ("\"404\"", 404, 405)] {
+        for (text, inside, outside) in [
+            ("500", 500, 501),
+            ("\"500-599\"", 599, 499),
+            ("\"404\"", 404, 405),
+        ] {
             let range: StatusRange = serde_json::from_str(text).unwrap();
             assert!(range.contains(inside) && !range.contains(outside), "{text}");
         }
-        for text in ["\"\"", "99", "600", "\"599-500\"", "\"5xx\"", "\"+500\"", "\"500-\"", "-500", "null", "[500]"] {
+        for text in [
+            "\"\"",
+            "99",
+            "600",
+            "\"599-500\"",
+            "\"5xx\"",
+            "\"+500\"",
+            "\"500-\"",
+            "-500",
+            "null",
+            "[500]",
+        ] {
             assert!(serde_json::from_str::<StatusRange>(text).is_err(), "{text}");
         }
     }

@@ -48,18 +48,50 @@ impl Bugsink {
     /// Makes a database with a project, and starts the server on a free port.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        run(folder.path(), "bugsink-create-conf", &["--template=local", "--host=127.0.0.1", "--port=8000"], "");
+        run(
+            folder.path(),
+            "bugsink-create-conf",
+            &["--template=local", "--host=127.0.0.1", "--port=8000"],
+            "",
+        );
         let settings = folder.path().join("bugsink_conf.py");
         let text = std::fs::read_to_string(&settings).unwrap() + SETTINGS;
         std::fs::write(&settings, text).unwrap();
-        run(folder.path(), "bugsink-manage", &["migrate", "--verbosity=0"], "");
+        run(
+            folder.path(),
+            "bugsink-manage",
+            &["migrate", "--verbosity=0"],
+            "",
+        );
         run(folder.path(), "bugsink-manage", &["prestart"], "");
-        let token = run(folder.path(), "bugsink-manage", &["create_auth_token"], "").lines().last().unwrap().trim().to_owned();
-        let made = run(folder.path(), "bugsink-manage", &["shell", "-c", PROJECT], "");
-        let mut words = made.lines().find_map(|line| line.strip_prefix("KEY ")).expect("a project").split(' ').map(str::to_owned);
+        let token = run(folder.path(), "bugsink-manage", &["create_auth_token"], "")
+            .lines()
+            .last()
+            .unwrap()
+            .trim()
+            .to_owned();
+        let made = run(
+            folder.path(),
+            "bugsink-manage",
+            &["shell", "-c", PROJECT],
+            "",
+        );
+        let mut words = made
+            .lines()
+            .find_map(|line| line.strip_prefix("KEY "))
+            .expect("a project")
+            .split(' ')
+            .map(str::to_owned);
         let (project, key) = (words.next().unwrap(), words.next().unwrap());
         let (server, address) = serve(folder.path());
-        Self { folder, server, address, project, key, token }
+        Self {
+            folder,
+            server,
+            address,
+            project,
+            key,
+            token,
+        }
     }
 
     /// Where it listens.
@@ -77,25 +109,46 @@ impl Bugsink {
         let start = Instant::now();
         loop {
             let path = format!("/api/canonical/0/issues/?project={}", self.project);
-            let request = Request::get(path).header("authorization", format!("Bearer {}", self.token));
+            let request =
+                Request::get(path).header("authorization", format!("Bearer {}", self.token));
             let answer = send(self.address, &request).unwrap();
             assert_eq!(answer.status, 200, "{}", answer.text());
-            let issues = answer.json().unwrap()["results"].as_array().unwrap().clone();
+            let issues = answer.json().unwrap()["results"]
+                .as_array()
+                .unwrap()
+                .clone();
             if issues.len() >= count {
                 assert_eq!(issues.len(), count, "{issues:?}");
                 return issues;
             }
-            assert!(start.elapsed() < LIMIT, "expected {count} issues: {issues:?}");
+            assert!(
+                start.elapsed() < LIMIT,
+                "expected {count} issues: {issues:?}"
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
 
     /// Gives every event, as the server stored it, to Sentry's normaliser and scrubber: neither finds anything.
     pub fn judge_events(&self, count: usize) {
-        let printed = run(self.folder.path(), "bugsink-manage", &["shell", "-c", EVENTS], "");
-        let events = printed.lines().find_map(|line| line.strip_prefix("EVENTS ")).expect("events");
-        assert_eq!(serde_json::from_str::<Vec<Value>>(events).unwrap().len(), count);
-        assert!(!events.contains("hunter2") && !events.contains("anna@example.org"), "{events}");
+        let printed = run(
+            self.folder.path(),
+            "bugsink-manage",
+            &["shell", "-c", EVENTS],
+            "",
+        );
+        let events = printed
+            .lines()
+            .find_map(|line| line.strip_prefix("EVENTS "))
+            .expect("events");
+        assert_eq!(
+            serde_json::from_str::<Vec<Value>>(events).unwrap().len(),
+            count
+        );
+        assert!(
+            !events.contains("hunter2") && !events.contains("anna@example.org"),
+            "{events}"
+        );
         let verdict = python(self.folder.path(), &["-c", JUDGE], events);
         assert_eq!(verdict, "", "{events}");
     }
@@ -110,36 +163,68 @@ impl Drop for Bugsink {
 
 fn tools() -> PathBuf {
     let tools = workspace().join(".tools/sentry");
-    assert!(tools.join("bugsink").is_dir(), "no Bugsink at {tools:?}: run `make deps`");
+    assert!(
+        tools.join("bugsink").is_dir(),
+        "no Bugsink at {tools:?}: run `make deps`"
+    );
     tools
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("python3");
     let path = std::env::join_paths([folder.to_owned(), tools()]).unwrap();
-    command.args(arguments).current_dir(folder).env("PYTHONPATH", path).env("HOME", folder).env("DJANGO_SETTINGS_MODULE", "bugsink_conf");
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .env("PYTHONPATH", path)
+        .env("HOME", folder)
+        .env("DJANGO_SETTINGS_MODULE", "bugsink_conf");
     command
 }
 
 fn python(folder: &Path, arguments: &[&str], input: &str) -> String {
     let given = folder.join("input");
     std::fs::write(&given, input).unwrap();
-    let output = command(folder, arguments).stdin(std::fs::File::open(given).unwrap()).output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command(folder, arguments)
+        .stdin(std::fs::File::open(given).unwrap())
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Runs one of the package's scripts.
 fn run(folder: &Path, script: &str, arguments: &[&str], input: &str) -> String {
     let script = tools().join("bin").join(script);
-    let arguments: Vec<&str> = [script.to_str().unwrap()].into_iter().chain(arguments.iter().copied()).collect();
+    let arguments: Vec<&str> = [script.to_str().unwrap()]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
     python(folder, &arguments, input)
 }
 
 /// Starts gunicorn on port 0 and reads from its log which port it got.
 fn serve(folder: &Path) -> (Child, SocketAddr) {
-    let arguments = ["-m", "gunicorn", "--bind", "127.0.0.1:0", "--workers", "1", "--threads", "4", "bugsink.wsgi"];
-    let mut server = command(folder, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let arguments = [
+        "-m",
+        "gunicorn",
+        "--bind",
+        "127.0.0.1:0",
+        "--workers",
+        "1",
+        "--threads",
+        "4",
+        "bugsink.wsgi",
+    ];
+    let mut server = command(folder, &arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let (sender, receiver) = std::sync::mpsc::channel();
     let log = BufReader::new(server.stderr.take().unwrap());
     std::thread::spawn(move || {
@@ -149,6 +234,8 @@ fn serve(folder: &Path) -> (Child, SocketAddr) {
             }
         }
     });
-    let address = receiver.recv_timeout(LIMIT).expect("gunicorn says where it listens");
+    let address = receiver
+        .recv_timeout(LIMIT)
+        .expect("gunicorn says where it listens");
     (server, address.parse().unwrap())
 }

@@ -14,14 +14,38 @@ pub struct Item {
 /// Splits an envelope and checks everything that the specification demands of it.
 pub fn read(request: &Received, key: &str) -> Vec<Item> {
     assert_eq!(request.method, "POST");
-    assert_eq!(request.header("content-type").as_deref(), Some("application/x-sentry-envelope"));
-    assert_eq!(request.header("content-length"), Some(request.body.len().to_string()));
-    assert!(request.header("user-agent").unwrap().starts_with("launchgate.errors/"));
+    assert_eq!(
+        request.header("content-type").as_deref(),
+        Some("application/x-sentry-envelope")
+    );
+    assert_eq!(
+        request.header("content-length"),
+        Some(request.body.len().to_string())
+    );
+    assert!(
+        request
+            .header("user-agent")
+            .unwrap()
+            .starts_with("launchgate.errors/")
+    );
     let auth = request.all("x-sentry-auth");
     assert_eq!(auth.len(), 1);
-    let fields: Vec<&str> = auth[0].strip_prefix("Sentry ").unwrap().split(", ").collect();
-    assert!(fields.contains(&"sentry_version=7") && fields.contains(&format!("sentry_key={key}").as_str()), "{auth:?}");
-    assert!(fields.iter().any(|field| field.starts_with("sentry_client=launchgate.errors/")), "{auth:?}");
+    let fields: Vec<&str> = auth[0]
+        .strip_prefix("Sentry ")
+        .unwrap()
+        .split(", ")
+        .collect();
+    assert!(
+        fields.contains(&"sentry_version=7")
+            && fields.contains(&format!("sentry_key={key}").as_str()),
+        "{auth:?}"
+    );
+    assert!(
+        fields
+            .iter()
+            .any(|field| field.starts_with("sentry_client=launchgate.errors/")),
+        "{auth:?}"
+    );
 
     assert!(!request.body.contains(&b'\r'));
     let mut rest = &request.body[..];
@@ -61,7 +85,13 @@ fn timestamp(value: &Value) {
 
 fn hex(value: &Value, length: usize) {
     let text = value.as_str().unwrap();
-    assert!(text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)), "{text}");
+    assert!(
+        text.len() == length
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)),
+        "{text}"
+    );
 }
 
 fn common(payload: &Value, header: &Value) {
@@ -69,15 +99,26 @@ fn common(payload: &Value, header: &Value) {
     assert_eq!(payload["event_id"], header["event_id"]);
     timestamp(&payload["timestamp"]);
     assert_eq!(payload["platform"], "other");
-    assert!(!payload["environment"].as_str().unwrap().contains(['/', '\n']));
+    assert!(
+        !payload["environment"]
+            .as_str()
+            .unwrap()
+            .contains(['/', '\n'])
+    );
     for (name, value) in payload["tags"].as_object().unwrap() {
-        assert!(name.len() <= 32 && value.as_str().unwrap().chars().count() < 200, "{name}");
+        assert!(
+            name.len() <= 32 && value.as_str().unwrap().chars().count() < 200,
+            "{name}"
+        );
     }
 }
 
 fn event(payload: &Value, header: &Value) {
     common(payload, header);
-    assert!(["fatal", "error", "warning", "info", "debug"].contains(&payload["level"].as_str().unwrap()));
+    assert!(
+        ["fatal", "error", "warning", "info", "debug"]
+            .contains(&payload["level"].as_str().unwrap())
+    );
     assert!(payload["exception"]["values"][0]["mechanism"]["handled"] == false);
 }
 
@@ -90,7 +131,10 @@ fn transaction(payload: &Value, header: &Value) {
     hex(&payload["contexts"]["trace"]["span_id"], 16);
     assert!(payload["spans"].is_array() && payload["transaction_info"]["source"].is_string());
     hex(&header["trace"]["trace_id"], 32);
-    assert_eq!(header["trace"]["trace_id"], payload["contexts"]["trace"]["trace_id"]);
+    assert_eq!(
+        header["trace"]["trace_id"],
+        payload["contexts"]["trace"]["trace_id"]
+    );
     assert!(header["trace"]["public_key"].is_string());
 }
 
@@ -98,7 +142,11 @@ fn client_report(payload: &Value, length: usize) {
     assert!(length <= 4096);
     timestamp(&payload["timestamp"]);
     for line in payload["discarded_events"].as_array().unwrap() {
-        assert!(line["quantity"].as_u64().unwrap() > 0 && line["reason"].is_string() && line["category"].is_string());
+        assert!(
+            line["quantity"].as_u64().unwrap() > 0
+                && line["reason"].is_string()
+                && line["category"].is_string()
+        );
     }
 }
 
@@ -109,16 +157,30 @@ pub fn start() -> Upstream {
 
 /// What Sentry says when it took an envelope.
 pub fn accepted() -> Answer {
-    Reply::status(200).header("content-type", "application/json").body("{\"id\":\"x\"}").into()
+    Reply::status(200)
+        .header("content-type", "application/json")
+        .body("{\"id\":\"x\"}")
+        .into()
 }
 
 /// Items of one type in all envelopes received so far.
 pub fn items(sentry: &Upstream, key: &str, kind: &str) -> Vec<Value> {
-    sentry.received().iter().flat_map(|request| read(request, key)).filter(|item| item.kind == kind).map(|item| item.payload).collect()
+    sentry
+        .received()
+        .iter()
+        .flat_map(|request| read(request, key))
+        .filter(|item| item.kind == kind)
+        .map(|item| item.payload)
+        .collect()
 }
 
 /// The losses in all client reports so far, of one reason and category.
 pub fn losses(sentry: &Upstream, key: &str, reason: &str, category: &str) -> u64 {
-    let lines = items(sentry, key, "client_report").into_iter().flat_map(|report| report["discarded_events"].as_array().unwrap().clone());
-    lines.filter(|line| line["reason"] == reason && line["category"] == category).map(|line| line["quantity"].as_u64().unwrap()).sum()
+    let lines = items(sentry, key, "client_report")
+        .into_iter()
+        .flat_map(|report| report["discarded_events"].as_array().unwrap().clone());
+    lines
+        .filter(|line| line["reason"] == reason && line["category"] == category)
+        .map(|line| line["quantity"].as_u64().unwrap())
+        .sum()
 }
