@@ -21,7 +21,11 @@ pub(crate) struct Admission {
 
 impl Admission {
     pub(crate) fn new(key: String, most: usize) -> Self {
-        Self { key, most, known: BTreeSet::new() }
+        Self {
+            key,
+            most,
+            known: BTreeSet::new(),
+        }
     }
 
     /// Whether `name` is on the list, where it is put while there is room. `None`: shared state took no write.
@@ -59,6 +63,8 @@ fn encode(names: &BTreeSet<Box<[u8]>>) -> Vec<u8> {
 
 fn decode(value: &[u8]) -> Option<BTreeSet<Box<[u8]>>> {
     let mut reader = Reader::open(value)?;
-    let names = (0..reader.length()?).map(|_| reader.bytes().map(Into::into)).collect::<Option<_>>()?;
+    let names = (0..reader.length()?)
+        .map(|_| reader.bytes().map(Into::into))
+        .collect::<Option<_>>()?;
     reader.is_empty().then_some(names)
 }

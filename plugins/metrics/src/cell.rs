@@ -20,7 +20,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] = [Self::Duration, Self::Upstream, Self::Stream, Self::RequestSize, Self::ResponseSize];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Duration,
+        Self::Upstream,
+        Self::Stream,
+        Self::RequestSize,
+        Self::ResponseSize,
+    ];
 }
 
 /// A trace that a bucket can show.
@@ -65,7 +71,10 @@ impl Distribution {
         if self.buckets.len() < other.buckets.len() {
             self.buckets.resize(other.buckets.len(), 0);
         }
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(own, other)| *own += other);
+        self.buckets
+            .iter_mut()
+            .zip(&other.buckets)
+            .for_each(|(own, other)| *own += other);
         self.sum += other.sum;
         for (bucket, exemplar) in &other.exemplars {
             let own = self.exemplars.entry(*bucket).or_insert(*exemplar);
@@ -76,7 +85,10 @@ impl Distribution {
     }
 
     fn subtract(&mut self, other: &Self) {
-        self.buckets.iter_mut().zip(&other.buckets).for_each(|(own, other)| *own = own.saturating_sub(*other));
+        self.buckets
+            .iter_mut()
+            .zip(&other.buckets)
+            .for_each(|(own, other)| *own = own.saturating_sub(*other));
         self.sum = self.sum.saturating_sub(other.sum);
         if self.buckets.iter().all(|count| *count == 0) {
             *self = Self::default();
@@ -105,12 +117,21 @@ impl Distribution {
         if buckets == 0 {
             return Some(own);
         }
-        own.buckets = (0..buckets).map(|_| reader.number()).collect::<Option<_>>()?;
+        own.buckets = (0..buckets)
+            .map(|_| reader.number())
+            .collect::<Option<_>>()?;
         own.sum = reader.wide()?;
         for _ in 0..reader.length()? {
             let bucket = u8::try_from(reader.number()?).ok()?;
             let trace = <[u8; 16]>::try_from(reader.bytes()?).ok()?;
-            own.exemplars.insert(bucket, Exemplar { trace, value: reader.number()?, at: reader.number()? });
+            own.exemplars.insert(
+                bucket,
+                Exemplar {
+                    trace,
+                    value: reader.number()?,
+                    at: reader.number()?,
+                },
+            );
         }
         Some(own)
     }
@@ -148,12 +169,18 @@ impl Cell {
 
     pub(crate) fn merge(&mut self, other: &Self) {
         self.requests += other.requests;
-        self.distributions.iter_mut().zip(&other.distributions).for_each(|(own, other)| own.merge(other));
+        self.distributions
+            .iter_mut()
+            .zip(&other.distributions)
+            .for_each(|(own, other)| own.merge(other));
     }
 
     pub(crate) fn subtract(&mut self, other: &Self) {
         self.requests = self.requests.saturating_sub(other.requests);
-        self.distributions.iter_mut().zip(&other.distributions).for_each(|(own, other)| own.subtract(other));
+        self.distributions
+            .iter_mut()
+            .zip(&other.distributions)
+            .for_each(|(own, other)| own.subtract(other));
     }
 
     pub(crate) fn encode(&self, writer: &mut Writer) {
@@ -162,7 +189,10 @@ impl Cell {
     }
 
     pub(crate) fn decode(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut cell = Self { requests: reader.number()?, ..Self::default() };
+        let mut cell = Self {
+            requests: reader.number()?,
+            ..Self::default()
+        };
         for own in &mut cell.distributions {
             *own = Distribution::decode(reader)?;
         }

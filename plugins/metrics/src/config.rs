@@ -181,10 +181,18 @@ impl Default for Config {
             labels: vec![Label::Method, Label::Route, Label::StatusClass],
             routes: Vec::new(),
             custom_labels: Vec::new(),
-            buckets: [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000].map(Period::millis).to_vec(),
-            stream_buckets: [1, 10, 30, 60, 300, 900, 3600, 21_600, 86_400].map(Period::seconds).to_vec(),
+            buckets: [5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000]
+                .map(Period::millis)
+                .to_vec(),
+            stream_buckets: [1, 10, 30, 60, 300, 900, 3600, 21_600, 86_400]
+                .map(Period::seconds)
+                .to_vec(),
             size_buckets: vec![100, 1000, 10_000, 100_000, 1_000_000, 10_000_000],
-            histograms: vec![Extra::UpstreamDuration, Extra::RequestSize, Extra::ResponseSize],
+            histograms: vec![
+                Extra::UpstreamDuration,
+                Extra::RequestSize,
+                Extra::ResponseSize,
+            ],
             exclude: paths.into_iter().filter_map(PathRule::parse).collect(),
             max_series: 2000,
             envoy_stats: true,

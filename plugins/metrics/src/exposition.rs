@@ -15,19 +15,51 @@ use crate::settings::Settings;
 
 /// Renders everything.
 pub(crate) fn render(sum: &Sum, settings: &Settings, format: Format) -> Vec<u8> {
-    let mut page = Page { text: String::with_capacity(1024 + sum.part.cells.len() * 2048), format };
+    let mut page = Page {
+        text: String::with_capacity(1024 + sum.part.cells.len() * 2048),
+        format,
+    };
     let names = settings.label_names();
-    let labelled: Vec<(String, &Cell)> = sum.part.cells.iter().filter(|(_, cell)| cell.requests > 0).map(|(values, cell)| (labels(&names, values), cell)).collect();
-    page.counters(families::OWN_REQUESTS, labelled.iter().map(|(labels, cell)| (labels.as_str(), cell.requests)));
+    let labelled: Vec<(String, &Cell)> = sum
+        .part
+        .cells
+        .iter()
+        .filter(|(_, cell)| cell.requests > 0)
+        .map(|(values, cell)| (labels(&names, values), cell))
+        .collect();
+    page.counters(
+        families::OWN_REQUESTS,
+        labelled
+            .iter()
+            .map(|(labels, cell)| (labels.as_str(), cell.requests)),
+    );
     page.head(families::OWN_IN_FLIGHT, "gauge");
     page.sample(families::OWN_IN_FLIGHT.name, "", "", sum.in_flight);
     for kind in Kind::ALL {
         page.distributions(kind, settings, &labelled);
     }
-    let objectives: Vec<(String, _)> = sum.part.events.iter().map(|(name, events)| (labels(&["slo", "objective", "route"], name), events)).collect();
-    page.counters(families::OWN_SLO_EVENTS, objectives.iter().map(|(labels, events)| (labels.as_str(), events.all)));
-    page.counters(families::OWN_SLO_ERRORS, objectives.iter().map(|(labels, events)| (labels.as_str(), events.bad)));
-    page.counters(families::OWN_DROPPED, std::iter::once(("", sum.part.dropped)));
+    let objectives: Vec<(String, _)> = sum
+        .part
+        .events
+        .iter()
+        .map(|(name, events)| (labels(&["slo", "objective", "route"], name), events))
+        .collect();
+    page.counters(
+        families::OWN_SLO_EVENTS,
+        objectives
+            .iter()
+            .map(|(labels, events)| (labels.as_str(), events.all)),
+    );
+    page.counters(
+        families::OWN_SLO_ERRORS,
+        objectives
+            .iter()
+            .map(|(labels, events)| (labels.as_str(), events.bad)),
+    );
+    page.counters(
+        families::OWN_DROPPED,
+        std::iter::once(("", sum.part.dropped)),
+    );
     if format == Format::OpenMetrics {
         page.text.push_str("# EOF\n");
     }
@@ -56,7 +88,11 @@ struct Page {
 
 impl Page {
     fn head(&mut self, family: Own, kind: &str) {
-        let suffix = if kind == "counter" && self.format == Format::Text { "_total" } else { "" };
+        let suffix = if kind == "counter" && self.format == Format::Text {
+            "_total"
+        } else {
+            ""
+        };
         self.line(&["# HELP ", family.name, suffix, " ", family.help]);
         self.line(&["# TYPE ", family.name, suffix, " ", kind]);
         if self.format == Format::OpenMetrics && !family.unit.is_empty() {
@@ -75,8 +111,15 @@ impl Page {
 
     fn distributions(&mut self, kind: Kind, settings: &Settings, labelled: &[(String, &Cell)]) {
         let family = families::own_of(kind);
-        let seen = labelled.iter().map(|(labels, cell)| (labels, cell.of(kind))).filter(|(_, distribution)| distribution.count() > 0);
-        let bounds: Vec<String> = series::bounds(settings, kind).iter().map(|bound| bound_text(kind, *bound)).chain(["+Inf".to_owned()]).collect();
+        let seen = labelled
+            .iter()
+            .map(|(labels, cell)| (labels, cell.of(kind)))
+            .filter(|(_, distribution)| distribution.count() > 0);
+        let bounds: Vec<String> = series::bounds(settings, kind)
+            .iter()
+            .map(|bound| bound_text(kind, *bound))
+            .chain(["+Inf".to_owned()])
+            .collect();
         for (position, (labels, distribution)) in seen.enumerate() {
             if position == 0 {
                 self.head(family, "histogram");
@@ -85,20 +128,46 @@ impl Page {
         }
     }
 
-    fn distribution(&mut self, family: Own, kind: Kind, labels: &str, bounds: &[String], distribution: &Distribution) {
+    fn distribution(
+        &mut self,
+        family: Own,
+        kind: Kind,
+        labels: &str,
+        bounds: &[String],
+        distribution: &Distribution,
+    ) {
         let mut total: u64 = 0;
         for (position, bound) in bounds.iter().enumerate() {
             total += distribution.buckets.get(position).copied().unwrap_or(0);
             let comma = if labels.is_empty() { "" } else { "," };
-            self.line_open(&[family.name, "_bucket{", labels, comma, "le=\"", bound, "\"} ", &total.to_string()]);
-            let exemplar = u8::try_from(position).ok().and_then(|bucket| distribution.exemplars.get(&bucket));
+            self.line_open(&[
+                family.name,
+                "_bucket{",
+                labels,
+                comma,
+                "le=\"",
+                bound,
+                "\"} ",
+                &total.to_string(),
+            ]);
+            let exemplar = u8::try_from(position)
+                .ok()
+                .and_then(|bucket| distribution.exemplars.get(&bucket));
             if let (Format::OpenMetrics, Some(exemplar)) = (self.format, exemplar) {
                 self.exemplar(exemplar);
             }
             self.text.push('\n');
         }
-        let sum = if series::is_time(kind) { decimal(distribution.sum, 9) } else { distribution.sum.to_string() };
-        let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        let sum = if series::is_time(kind) {
+            decimal(distribution.sum, 9)
+        } else {
+            distribution.sum.to_string()
+        };
+        let (open, close) = if labels.is_empty() {
+            ("", "")
+        } else {
+            ("{", "}")
+        };
         self.line(&[family.name, "_sum", open, labels, close, " ", &sum]);
         self.sample(family.name, "_count", labels, total);
     }
@@ -107,15 +176,23 @@ impl Page {
         self.text.push_str(" # {trace_id=\"");
         for byte in exemplar.trace {
             for digit in [byte >> 4, byte & 15] {
-                self.text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
+                self.text
+                    .push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
             }
         }
-        let (value, at) = (decimal(exemplar.value.into(), 9), decimal(exemplar.at.into(), 3));
+        let (value, at) = (
+            decimal(exemplar.value.into(), 9),
+            decimal(exemplar.at.into(), 3),
+        );
         self.line_open(&["\"} ", &value, " ", &at]);
     }
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: u64) {
-        let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
+        let (open, close) = if labels.is_empty() {
+            ("", "")
+        } else {
+            ("{", "}")
+        };
         self.line(&[name, suffix, open, labels, close, " ", &value.to_string()]);
     }
 
@@ -131,7 +208,11 @@ impl Page {
 
 /// A bound as a label value: seconds or bytes, as a canonical float.
 pub(crate) fn bound_text(kind: Kind, bound: u64) -> String {
-    if series::is_time(kind) { decimal(bound.into(), 3) } else { format!("{bound}.0") }
+    if series::is_time(kind) {
+        decimal(bound.into(), 3)
+    } else {
+        format!("{bound}.0")
+    }
 }
 
 /// A number of the `places`-th decimal part of one as a decimal: `decimal(1500, 3)` is `1.5`, `decimal(1000, 3)` is `1.0`.
@@ -139,5 +220,9 @@ pub(crate) fn decimal(number: u128, places: usize) -> String {
     let scale = 10_u128.pow(places as u32);
     let text = format!("{}.{:0places$}", number / scale, number % scale);
     let short = text.trim_end_matches('0');
-    if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
+    if short.ends_with('.') {
+        format!("{short}0")
+    } else {
+        short.to_owned()
+    }
 }

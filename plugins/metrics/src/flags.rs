@@ -11,7 +11,11 @@ pub(crate) fn client_left(flags: u64) -> bool {
 pub(crate) fn text(flags: u64) -> String {
     let unknown = flags >> NAMES.len() != 0;
     let names: Vec<&str> = names(flags).chain(unknown.then_some("_OTHER")).collect();
-    if names.is_empty() { "-".to_owned() } else { names.join(".") }
+    if names.is_empty() {
+        "-".to_owned()
+    } else {
+        names.join(".")
+    }
 }
 
 #[cfg(test)]
@@ -26,7 +30,11 @@ mod tests {
             (1 << 63, "_OTHER", false),
             (1 << 2 | 1 << 40, "UT._OTHER", false),
         ] {
-            assert_eq!((super::text(flags).as_str(), super::client_left(flags)), (text, left), "{flags:x}");
+            assert_eq!(
+                (super::text(flags).as_str(), super::client_left(flags)),
+                (text, left),
+                "{flags:x}"
+            );
         }
     }
 }

@@ -50,7 +50,10 @@ struct Roster {
 
 impl Roster {
     fn read(state: &mut State<'_>, key: &str) -> Self {
-        state.get(key).and_then(|value| Self::decode(&value)).unwrap_or_default()
+        state
+            .get(key)
+            .and_then(|value| Self::decode(&value))
+            .unwrap_or_default()
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -74,12 +77,22 @@ impl Roster {
 
     fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::open(value)?;
-        let mut roster = Self { since: reader.number()?, ..Self::default() };
+        let mut roster = Self {
+            since: reader.number()?,
+            ..Self::default()
+        };
         if reader.length()? > 0 {
-            roster.total = Some(Total { owner: reader.number()?, side: reader.number()? });
+            roster.total = Some(Total {
+                owner: reader.number()?,
+                side: reader.number()?,
+            });
         }
         for _ in 0..reader.length()? {
-            roster.living.push(Worker { id: reader.number()?, beat: reader.number()?, in_flight: reader.number()? });
+            roster.living.push(Worker {
+                id: reader.number()?,
+                beat: reader.number()?,
+                in_flight: reader.number()?,
+            });
         }
         for _ in 0..reader.length()? {
             roster.folded.push(reader.number()?);
@@ -89,7 +102,10 @@ impl Roster {
 
     /// Who is on it and where the total is; signs of life aside.
     fn composition(&self) -> (Option<Total>, Vec<u64>) {
-        (self.total, self.living.iter().map(|worker| worker.id).collect())
+        (
+            self.total,
+            self.living.iter().map(|worker| worker.id).collect(),
+        )
     }
 }
 
@@ -124,7 +140,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// `id` is a random number; `shape` tells label sets and bounds that do not add up apart.
     pub(crate) fn new(id: u64, shape: u32) -> Self {
-        Self { id, shape: format!("{shape:08x}/"), in_flight: 0 }
+        Self {
+            id,
+            shape: format!("{shape:08x}/"),
+            in_flight: 0,
+        }
     }
 
     /// A key of this shape.
@@ -142,10 +162,19 @@ impl Ledger {
 
     /// Gives a sign of life. Where the worker had been folded meanwhile, `part` is left with what came since its last
     /// flush, and the worker has a new id.
-    pub(crate) fn beat(&mut self, state: &mut State<'_>, now: Time, in_flight: u64, part: &mut Part) -> Sign {
+    pub(crate) fn beat(
+        &mut self,
+        state: &mut State<'_>,
+        now: Time,
+        in_flight: u64,
+        part: &mut Part,
+    ) -> Sign {
         let key = self.key("roster");
         let sign = if Roster::read(state, &key).folded.contains(&self.id) {
-            if let Some(flushed) = state.get(&self.part_key(self.id)).and_then(|value| Part::decode(&value)) {
+            if let Some(flushed) = state
+                .get(&self.part_key(self.id))
+                .and_then(|value| Part::decode(&value))
+            {
                 part.subtract(&flushed);
             }
             self.id = self.id.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -153,9 +182,16 @@ impl Ledger {
         } else {
             Sign::Alive
         };
-        let own = Worker { id: self.id, beat: nanos(now.mono), in_flight };
+        let own = Worker {
+            id: self.id,
+            beat: nanos(now.mono),
+            in_flight,
+        };
         let written = state.update(&key, |old| {
-            let mut roster = old.and_then(Roster::decode).unwrap_or(Roster { since: now.wall.millis(), ..Roster::default() });
+            let mut roster = old.and_then(Roster::decode).unwrap_or(Roster {
+                since: now.wall.millis(),
+                ..Roster::default()
+            });
             if roster.folded.contains(&own.id) {
                 return None;
             }
@@ -184,15 +220,26 @@ impl Ledger {
     pub(crate) fn fold(&self, state: &mut State<'_>, now: Time) -> Option<u64> {
         let key = self.key("roster");
         let seen = Roster::read(state, &key);
-        let is_dead = |worker: &&Worker| worker.id != self.id && nanos(now.mono).saturating_sub(worker.beat) > nanos(DEAD);
+        let is_dead = |worker: &&Worker| {
+            worker.id != self.id && nanos(now.mono).saturating_sub(worker.beat) > nanos(DEAD)
+        };
         let dead = *seen.living.iter().find(is_dead)?;
-        let mut sum = seen.total.and_then(|total| self.read(state, &self.total_key(total))).unwrap_or_default();
+        let mut sum = seen
+            .total
+            .and_then(|total| self.read(state, &self.total_key(total)))
+            .unwrap_or_default();
         if let Some(part) = self.read(state, &self.part_key(dead.id)) {
             sum.merge(&part);
         }
         // Never over the total that readers are pointed to.
-        let side = seen.total.filter(|total| total.owner == self.id).map_or(0, |total| 1 - total.side.min(1));
-        let total = Total { owner: self.id, side };
+        let side = seen
+            .total
+            .filter(|total| total.owner == self.id)
+            .map_or(0, |total| 1 - total.side.min(1));
+        let total = Total {
+            owner: self.id,
+            side,
+        };
         if !state.put(&self.total_key(total), &sum.encode()) {
             return None;
         }
@@ -212,7 +259,10 @@ impl Ledger {
         });
         written?;
         // Shared state frees no key, but an empty value takes no room. A reader of the old total will see the new roster.
-        let stale = forgotten.into_iter().map(|id| self.part_key(id)).chain(seen.total.map(|total| self.total_key(total)));
+        let stale = forgotten
+            .into_iter()
+            .map(|id| self.part_key(id))
+            .chain(seen.total.map(|total| self.total_key(total)));
         for key in stale.collect::<Vec<_>>() {
             state.put(&key, b"");
         }
@@ -236,7 +286,10 @@ impl Ledger {
     }
 
     fn add_up(&self, state: &mut State<'_>, roster: &Roster, own: &Part) -> Sum {
-        let mut part = roster.total.and_then(|total| self.read(state, &self.total_key(total))).unwrap_or_default();
+        let mut part = roster
+            .total
+            .and_then(|total| self.read(state, &self.total_key(total)))
+            .unwrap_or_default();
         for worker in &roster.living {
             if worker.id == self.id {
                 part.merge(own);
@@ -244,7 +297,11 @@ impl Ledger {
                 part.merge(&other);
             }
         }
-        Sum { part, in_flight: roster.living.iter().map(|worker| worker.in_flight).sum(), since: roster.since }
+        Sum {
+            part,
+            in_flight: roster.living.iter().map(|worker| worker.in_flight).sum(),
+            since: roster.since,
+        }
     }
 
     fn read(&self, state: &mut State<'_>, key: &str) -> Option<Part> {

@@ -30,13 +30,15 @@ mod policy;
 mod recorder;
 mod series;
 mod settings;
+mod slo;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 pub use config::{Config, CustomLabel, Endpoint, Extra, Label, Latency, Otlp, Slo};
 pub use policy::Metrics;
-pub use settings::{Custom, Objective, Push, Settings};
+pub use settings::{Custom, Push, Settings};
+pub use slo::Objective;
 
 /// What this plugin is, for tools.
 #[cfg(not(target_family = "wasm"))]

@@ -35,22 +35,48 @@ impl Judges {
     }
 
     /// Adds a route; `shown` is its label value, which is another where the route found no room.
-    pub(crate) fn add(&mut self, route: u32, name: &str, shown: &str, settings: &Settings, metrics: &mut Registry) {
+    pub(crate) fn add(
+        &mut self,
+        route: u32,
+        name: &str,
+        shown: &str,
+        settings: &Settings,
+        metrics: &mut Registry,
+    ) {
         let mut judges = Vec::new();
-        for objective in settings.objectives_of(name).into_iter().filter_map(|position| settings.slo.get(position)) {
-            let latency = objective.latency.map(|(millis, _)| Duration::from_millis(millis));
+        for objective in settings
+            .objectives_of(name)
+            .into_iter()
+            .filter_map(|position| settings.slo.get(position))
+        {
+            let latency = objective
+                .latency
+                .map(|(millis, _)| Duration::from_millis(millis));
             for threshold in [Some(None), latency.map(Some)].into_iter().flatten() {
-                judges.push(judge(objective, threshold, shown, settings.envoy_stats.then_some(&mut *metrics)));
+                judges.push(judge(
+                    objective,
+                    threshold,
+                    shown,
+                    settings.envoy_stats.then_some(&mut *metrics),
+                ));
             }
         }
         self.0.insert(route, judges);
     }
 
     /// Counts an exchange.
-    pub(crate) fn count(&self, route: u32, outcome: &Outcome, part: Option<&mut Part>, fx: &mut Effects) {
+    pub(crate) fn count(
+        &self,
+        route: u32,
+        outcome: &Outcome,
+        part: Option<&mut Part>,
+        fx: &mut Effects,
+    ) {
         let mut part = part;
         for judge in self.0.get(&route).into_iter().flatten() {
-            let Some(bad) = judge.verdict(outcome) else { continue };
+            let Some(bad) = judge.verdict(outcome) else {
+                continue;
+            };
             if let Some((all, errors)) = judge.handles {
                 fx.count(all);
                 fx.add(errors, u64::from(bad));
@@ -58,7 +84,10 @@ impl Judges {
             let Some(part) = &mut part else { continue };
             let events = match part.events.get_mut(&judge.name) {
                 Some(events) => events,
-                None => part.events.entry(judge.name.clone()).or_insert(Events::default()),
+                None => part
+                    .events
+                    .entry(judge.name.clone())
+                    .or_insert(Events::default()),
             };
             events.all += 1;
             events.bad += u64::from(bad);
@@ -69,17 +98,37 @@ impl Judges {
 impl Judge {
     /// Whether the exchange was bad; `None` where this objective does not judge it.
     fn verdict(&self, outcome: &Outcome) -> Option<bool> {
-        let Some(threshold) = self.threshold else { return Some(outcome.is_failure()) };
+        let Some(threshold) = self.threshold else {
+            return Some(outcome.is_failure());
+        };
         let slow = outcome.duration > threshold;
         let judged = !outcome.is_stream && !outcome.is_failure() && (slow || !outcome.client_left);
         judged.then_some(slow)
     }
 }
 
-fn judge(objective: &Objective, threshold: Option<Duration>, route: &str, metrics: Option<&mut Registry>) -> Judge {
-    let kind = if threshold.is_some() { "latency" } else { "availability" };
+fn judge(
+    objective: &Objective,
+    threshold: Option<Duration>,
+    route: &str,
+    metrics: Option<&mut Registry>,
+) -> Judge {
+    let kind = if threshold.is_some() {
+        "latency"
+    } else {
+        "availability"
+    };
     let values = [objective.name.as_bytes(), kind.as_bytes(), route.as_bytes()];
-    let handles = metrics.map(|metrics| (metrics.counter(&SLO_EVENTS, &values), metrics.counter(&SLO_ERRORS, &values)));
+    let handles = metrics.map(|metrics| {
+        (
+            metrics.counter(&SLO_EVENTS, &values),
+            metrics.counter(&SLO_ERRORS, &values),
+        )
+    });
     let name = values.map(escape_label).join("\0").into_bytes().into();
-    Judge { threshold, name, handles }
+    Judge {
+        threshold,
+        name,
+        handles,
+    }
 }

@@ -27,17 +27,56 @@ struct Span {
 
 /// The bodies of one push.
 pub(crate) fn bodies(sum: &Sum, settings: &Settings, service: &str, now: u64) -> Vec<Vec<u8>> {
-    let span = Span { since: sum.since, now };
+    let span = Span {
+        since: sum.since,
+        now,
+    };
     let names = settings.label_names();
-    let cells: Vec<(&[u8], &Cell)> = sum.part.cells.iter().filter(|(_, cell)| cell.requests > 0).map(|(values, cell)| (values.as_ref(), cell)).collect();
-    let mut bodies: Vec<Vec<u8>> = cells.chunks(CHUNK).map(|chunk| body(service, |metrics| requests(metrics, chunk, settings, &names, span))).collect();
+    let cells: Vec<(&[u8], &Cell)> = sum
+        .part
+        .cells
+        .iter()
+        .filter(|(_, cell)| cell.requests > 0)
+        .map(|(values, cell)| (values.as_ref(), cell))
+        .collect();
+    let mut bodies: Vec<Vec<u8>> = cells
+        .chunks(CHUNK)
+        .map(|chunk| {
+            body(service, |metrics| {
+                requests(metrics, chunk, settings, &names, span)
+            })
+        })
+        .collect();
     bodies.push(body(service, |metrics| {
         gauge(metrics, sum.in_flight, span);
-        counter(metrics, "launchgate.http.series.dropped", span, &[], std::iter::once((&b""[..], sum.part.dropped)));
+        counter(
+            metrics,
+            "launchgate.http.series.dropped",
+            span,
+            &[],
+            std::iter::once((&b""[..], sum.part.dropped)),
+        );
         let objective = ["slo", "objective", "route"];
-        let events = |pick: fn(&Events) -> u64| sum.part.events.iter().map(move |(name, events)| (name.as_ref(), pick(events)));
-        counter(metrics, "launchgate.http.slo.events", span, &objective, events(|events| events.all));
-        counter(metrics, "launchgate.http.slo.errors", span, &objective, events(|events| events.bad));
+        let events = |pick: fn(&Events) -> u64| {
+            sum.part
+                .events
+                .iter()
+                .map(move |(name, events)| (name.as_ref(), pick(events)))
+        };
+        counter(
+            metrics,
+            "launchgate.http.slo.events",
+            span,
+            &objective,
+            events(|events| events.all),
+        );
+        counter(
+            metrics,
+            "launchgate.http.slo.errors",
+            span,
+            &objective,
+            events(|events| events.bad),
+        );
     }));
     bodies
 }
@@ -46,7 +85,9 @@ fn body(service: &str, fill: impl FnOnce(&mut List<'_>)) -> Vec<u8> {
     let request = json::object(|o| {
         o.list("resourceMetrics", |l| {
             l.object(|o| {
-                o.object("resource", |o| o.list("attributes", |l| attribute(l, "service.name", service)));
+                o.object("resource", |o| {
+                    o.list("attributes", |l| attribute(l, "service.name", service))
+                });
                 o.list("scopeMetrics", |l| {
                     l.object(|o| {
                         o.object("scope", |o| {
@@ -62,10 +103,26 @@ fn body(service: &str, fill: impl FnOnce(&mut List<'_>)) -> Vec<u8> {
     request.into_bytes()
 }
 
-fn requests(metrics: &mut List<'_>, cells: &[(&[u8], &Cell)], settings: &Settings, names: &[&str], span: Span) {
-    counter(metrics, "launchgate.http.requests", span, names, cells.iter().map(|(values, cell)| (*values, cell.requests)));
+fn requests(
+    metrics: &mut List<'_>,
+    cells: &[(&[u8], &Cell)],
+    settings: &Settings,
+    names: &[&str],
+    span: Span,
+) {
+    counter(
+        metrics,
+        "launchgate.http.requests",
+        span,
+        names,
+        cells.iter().map(|(values, cell)| (*values, cell.requests)),
+    );
     for kind in Kind::ALL {
-        let seen: Vec<_> = cells.iter().map(|(values, cell)| (*values, cell.of(kind))).filter(|(_, seen)| seen.count() > 0).collect();
+        let seen: Vec<_> = cells
+            .iter()
+            .map(|(values, cell)| (*values, cell.of(kind)))
+            .filter(|(_, seen)| seen.count() > 0)
+            .collect();
         if seen.is_empty() {
             continue;
         }
@@ -77,7 +134,9 @@ fn requests(metrics: &mut List<'_>, cells: &[(&[u8], &Cell)], settings: &Setting
                 o.integer("aggregationTemporality", CUMULATIVE);
                 o.list("dataPoints", |l| {
                     for (values, distribution) in seen {
-                        l.object(|o| histogram_point(o, kind, settings, names, values, distribution, span));
+                        l.object(|o| {
+                            histogram_point(o, kind, settings, names, values, distribution, span)
+                        });
                     }
                 });
             });
@@ -95,16 +154,49 @@ fn name_and_unit(kind: Kind) -> (&'static str, &'static str) {
     }
 }
 
-fn histogram_point(o: &mut Object<'_>, kind: Kind, settings: &Settings, names: &[&str], values: &[u8], seen: &Distribution, span: Span) {
+fn histogram_point(
+    o: &mut Object<'_>,
+    kind: Kind,
+    settings: &Settings,
+    names: &[&str],
+    values: &[u8],
+    seen: &Distribution,
+    span: Span,
+) {
     point(o, names, values, span);
     o.text("count", seen.count().to_string());
-    o.raw("sum", &if series::is_time(kind) { decimal(seen.sum, 9) } else { seen.sum.to_string() });
-    o.list("bucketCounts", |l| seen.buckets.iter().for_each(|count| l.text(count.to_string())));
+    o.raw(
+        "sum",
+        &if series::is_time(kind) {
+            decimal(seen.sum, 9)
+        } else {
+            seen.sum.to_string()
+        },
+    );
+    o.list("bucketCounts", |l| {
+        seen.buckets
+            .iter()
+            .for_each(|count| l.text(count.to_string()))
+    });
     let bounds = series::bounds(settings, kind);
-    o.list("explicitBounds", |l| bounds.iter().for_each(|bound| l.raw(&if series::is_time(kind) { decimal((*bound).into(), 3) } else { bound.to_string() })));
+    o.list("explicitBounds", |l| {
+        bounds.iter().for_each(|bound| {
+            l.raw(&if series::is_time(kind) {
+                decimal((*bound).into(), 3)
+            } else {
+                bound.to_string()
+            })
+        })
+    });
 }
 
-fn counter<'a>(metrics: &mut List<'_>, name: &str, span: Span, names: &[&str], points: impl Iterator<Item = (&'a [u8], u64)>) {
+fn counter<'a>(
+    metrics: &mut List<'_>,
+    name: &str,
+    span: Span,
+    names: &[&str],
+    points: impl Iterator<Item = (&'a [u8], u64)>,
+) {
     metrics.object(|o| {
         o.text("name", name);
         o.object("sum", |o| {

@@ -14,7 +14,9 @@ use launchgate_sdk::{Attribute, EndView, Headers};
 
 use crate::flags;
 
-const METHODS: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
+];
 const CONNECT: u8 = 5;
 const HEAD: u8 = 1;
 
@@ -23,7 +25,10 @@ pub(crate) const OTHER: &str = "_OTHER";
 
 /// Number of a method, the last for one that is not known. Methods are case-sensitive (RFC 9110 section 9.1).
 pub(crate) fn method(bytes: &[u8]) -> u8 {
-    METHODS.iter().position(|name| name.as_bytes() == bytes).unwrap_or(METHODS.len()) as u8
+    METHODS
+        .iter()
+        .position(|name| name.as_bytes() == bytes)
+        .unwrap_or(METHODS.len()) as u8
 }
 
 /// Name of a method.
@@ -64,7 +69,10 @@ pub(crate) enum GrpcCode {
 
 impl GrpcCode {
     fn read(text: &[u8]) -> Self {
-        match std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()) {
+        match std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok())
+        {
             Some(code @ 0..=16) => Self::Known(code),
             _ => Self::Other,
         }
@@ -87,12 +95,20 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn read(headers: &Headers, end_of_stream: bool) -> Self {
-        Self { method: method(headers.method()), is_grpc: headers.is_grpc(), bodyless: end_of_stream, length: content_length(headers) }
+        Self {
+            method: method(headers.method()),
+            is_grpc: headers.is_grpc(),
+            bodyless: end_of_stream,
+            length: content_length(headers),
+        }
     }
 }
 
 fn content_length(headers: &Headers) -> Option<u64> {
-    std::str::from_utf8(headers.only("content-length")?).ok()?.parse().ok()
+    std::str::from_utf8(headers.only("content-length")?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// What the labels of a configuration need beyond status and flags.
@@ -132,16 +148,34 @@ impl Outcome {
         let whole = !client_left && flags == 0;
         Self {
             status: if client_left { 499 } else { sent.unwrap_or(0) },
-            origin: if client_left { Origin::ClientAbort } else { origin(view, needs.origin) },
+            origin: if client_left {
+                Origin::ClientAbort
+            } else {
+                origin(view, needs.origin)
+            },
             flags,
             grpc: grpc(view, asked, headers),
-            attempts: integer(needs.attempts, Attribute::UpstreamAttempts).unwrap_or(0).min(10) as u8,
+            attempts: integer(needs.attempts, Attribute::UpstreamAttempts)
+                .unwrap_or(0)
+                .min(10) as u8,
             is_stream,
             client_left,
             duration: view.duration(),
-            upstream: integer(needs.upstream && !is_stream, Attribute::ResponseBackendLatency).map(Duration::from_nanos),
-            request_size: needs.request_size.then(|| request_size(view, asked, whole && sent.is_some_and(|status| status < 400))),
-            response_size: needs.response_size.then(|| response_size(view, asked, headers, sent, whole)),
+            upstream: integer(
+                needs.upstream && !is_stream,
+                Attribute::ResponseBackendLatency,
+            )
+            .map(Duration::from_nanos),
+            request_size: needs.request_size.then(|| {
+                request_size(
+                    view,
+                    asked,
+                    whole && sent.is_some_and(|status| status < 400),
+                )
+            }),
+            response_size: needs
+                .response_size
+                .then(|| response_size(view, asked, headers, sent, whole)),
         }
     }
 
@@ -165,7 +199,10 @@ impl Outcome {
 
 fn is_stream(asked: &Asked, status: Option<u16>, headers: &Headers) -> bool {
     let is_events = || {
-        headers.first("content-type").and_then(|value| value.get(..17)).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+        headers
+            .first("content-type")
+            .and_then(|value| value.get(..17))
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
     };
     match status {
         Some(101) => true,
@@ -175,15 +212,25 @@ fn is_stream(asked: &Asked, status: Option<u16>, headers: &Headers) -> bool {
 }
 
 fn origin(view: &EndView<'_>, wanted: bool) -> Origin {
-    let via_upstream = |view: &EndView<'_>| view.attribute(Attribute::ResponseCodeDetails).is_some_and(|details| *details == *b"via_upstream");
-    if wanted && !via_upstream(view) { Origin::Gateway } else { Origin::Upstream }
+    let via_upstream = |view: &EndView<'_>| {
+        view.attribute(Attribute::ResponseCodeDetails)
+            .is_some_and(|details| *details == *b"via_upstream")
+    };
+    if wanted && !via_upstream(view) {
+        Origin::Gateway
+    } else {
+        Origin::Upstream
+    }
 }
 
 fn grpc(view: &EndView<'_>, asked: &Asked, headers: &Headers) -> GrpcCode {
     if !asked.is_grpc && !headers.is_grpc() {
         return GrpcCode::None;
     }
-    if let Some(code) = headers.first("grpc-status").or_else(|| view.trailers().first("grpc-status")) {
+    if let Some(code) = headers
+        .first("grpc-status")
+        .or_else(|| view.trailers().first("grpc-status"))
+    {
         return GrpcCode::read(code);
     }
     match view.integer(Attribute::ResponseGrpcStatus) {
@@ -201,7 +248,13 @@ fn request_size(view: &EndView<'_>, asked: &Asked, whole: bool) -> u64 {
     }
 }
 
-fn response_size(view: &EndView<'_>, asked: &Asked, headers: &Headers, status: Option<u16>, whole: bool) -> u64 {
+fn response_size(
+    view: &EndView<'_>,
+    asked: &Asked,
+    headers: &Headers,
+    status: Option<u16>,
+    whole: bool,
+) -> u64 {
     match content_length(headers) {
         // RFC 9110 section 6.4.1: no content in any of these, whatever the length says.
         _ if asked.method == HEAD || matches!(status, Some(204 | 304)) => 0,

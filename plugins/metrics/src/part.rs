@@ -57,7 +57,8 @@ impl Part {
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(64 + self.cells.len() * 160 + self.events.len() * 48);
+        let mut writer =
+            Writer::with_capacity(64 + self.cells.len() * 160 + self.events.len() * 48);
         writer.number(self.dropped);
         writer.length(self.cells.len());
         for (labels, cell) in &self.cells {
@@ -75,14 +76,23 @@ impl Part {
 
     pub(crate) fn decode(value: &[u8]) -> Option<Self> {
         let mut reader = Reader::open(value)?;
-        let mut part = Self { dropped: reader.number()?, ..Self::default() };
+        let mut part = Self {
+            dropped: reader.number()?,
+            ..Self::default()
+        };
         for _ in 0..reader.length()? {
             let labels = reader.bytes()?.into();
             part.cells.insert(labels, Cell::decode(&mut reader)?);
         }
         for _ in 0..reader.length()? {
             let name = reader.bytes()?.into();
-            part.events.insert(name, Events { all: reader.number()?, bad: reader.number()? });
+            part.events.insert(
+                name,
+                Events {
+                    all: reader.number()?,
+                    bad: reader.number()?,
+                },
+            );
         }
         reader.is_empty().then_some(part)
     }
@@ -94,16 +104,34 @@ mod tests {
     use crate::cell::{Exemplar, Kind};
 
     fn part(seed: u64) -> Part {
-        let mut part = Part { dropped: seed, ..Part::default() };
+        let mut part = Part {
+            dropped: seed,
+            ..Part::default()
+        };
         for label in [b"GET\0/a".as_slice(), b"POST\0_OTHER"] {
             let mut cell = Cell::default();
             cell.requests = 1 + seed;
-            let bucket = cell.of_mut(Kind::Duration).observe(seed * 7_000_000, &[5, 10], 1_000_000);
-            cell.of_mut(Kind::Duration).exemplars.insert(bucket, Exemplar { trace: [seed as u8; 16], value: seed, at: seed });
+            let bucket = cell
+                .of_mut(Kind::Duration)
+                .observe(seed * 7_000_000, &[5, 10], 1_000_000);
+            cell.of_mut(Kind::Duration).exemplars.insert(
+                bucket,
+                Exemplar {
+                    trace: [seed as u8; 16],
+                    value: seed,
+                    at: seed,
+                },
+            );
             cell.of_mut(Kind::ResponseSize).observe(u64::MAX, &[100], 1);
             part.cells.insert(label.into(), cell);
         }
-        part.events.insert(b"default\0latency\0/a".as_slice().into(), Events { all: 5 + seed, bad: seed });
+        part.events.insert(
+            b"default\0latency\0/a".as_slice().into(),
+            Events {
+                all: 5 + seed,
+                bad: seed,
+            },
+        );
         part
     }
 
@@ -126,12 +154,24 @@ mod tests {
         let mut sum = part(2);
         sum.merge(&part(3));
         assert_eq!(sum.cells[b"GET\0/a".as_slice()].requests, 7);
-        assert_eq!(sum.cells[b"GET\0/a".as_slice()].of(Kind::Duration).buckets, [0, 0, 2]);
-        assert_eq!(sum.cells[b"GET\0/a".as_slice()].of(Kind::ResponseSize).sum, 2 * u128::from(u64::MAX));
+        assert_eq!(
+            sum.cells[b"GET\0/a".as_slice()].of(Kind::Duration).buckets,
+            [0, 0, 2]
+        );
+        assert_eq!(
+            sum.cells[b"GET\0/a".as_slice()].of(Kind::ResponseSize).sum,
+            2 * u128::from(u64::MAX)
+        );
         sum.subtract(&part(3));
-        assert_eq!((sum.dropped, sum.events.values().next().unwrap().all), (2, 7));
+        assert_eq!(
+            (sum.dropped, sum.events.values().next().unwrap().all),
+            (2, 7)
+        );
         let cell = &sum.cells[b"GET\0/a".as_slice()];
-        assert_eq!((cell.requests, cell.of(Kind::Duration).sum), (3, 14_000_000));
+        assert_eq!(
+            (cell.requests, cell.of(Kind::Duration).sum),
+            (3, 14_000_000)
+        );
     }
 
     proptest::proptest! {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use launchgate_sdk::path::{PathRule, RequestPath};
 use launchgate_sdk::{
-    Answer, Cidr, ConfigErrors, EndView, Effects, Family, Gauge, Lease, Mode, Peer, Phases, Policy, Reply, RequestView, RootContext, Setup, State,
-    StreamContext, Time, Verdict, Attribute,
+    Answer, Attribute, Cidr, ConfigErrors, Effects, EndView, Family, Gauge, Lease, Mode, Peer,
+    Phases, Policy, Reply, RequestView, RootContext, Setup, State, StreamContext, Time, Verdict,
 };
 
 use crate::accept::Format;
@@ -55,7 +55,13 @@ enum Seen {
 impl Policy for Metrics {
     const NAME: &'static str = "metrics";
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
-    const PHASES: Phases = Phases { request: true, end: true, tick: true, answer: true, ..Phases::NONE };
+    const PHASES: Phases = Phases {
+        request: true,
+        end: true,
+        tick: true,
+        answer: true,
+        ..Phases::NONE
+    };
     const METRICS: &'static [Family] = families::ALL;
     type Config = Config;
     type Exchange = Exchange;
@@ -63,8 +69,14 @@ impl Policy for Metrics {
 
     fn new(config: Config, setup: &mut Setup<'_>) -> Result<Self, ConfigErrors> {
         let settings = Settings::check(config)?;
-        if settings.endpoint.as_ref().is_some_and(|(_, allow)| allow.is_empty()) {
-            setup.warnings.push("endpoint.allow is empty: everybody gets 404 from the endpoint".to_owned());
+        if settings
+            .endpoint
+            .as_ref()
+            .is_some_and(|(_, allow)| allow.is_empty())
+        {
+            setup
+                .warnings
+                .push("endpoint.allow is empty: everybody gets 404 from the endpoint".to_owned());
         }
         if !settings.envoy_stats && settings.endpoint.is_none() && settings.otlp.is_none() {
             setup.warnings.push("envoy_stats is off and there is neither endpoint nor otlp: nothing is counted anywhere".to_owned());
@@ -86,9 +98,20 @@ impl Policy for Metrics {
         })
     }
 
-    fn on_request(&mut self, view: &mut RequestView<'_>, exchange: &mut Exchange, cx: &mut StreamContext<'_>) -> Verdict {
+    fn on_request(
+        &mut self,
+        view: &mut RequestView<'_>,
+        exchange: &mut Exchange,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
         let path = RequestPath::read(view.headers().path());
-        if let Some((_, allow)) = self.recorder.settings.endpoint.as_ref().filter(|(own, _)| own.exempts(path)) {
+        if let Some((_, allow)) = self
+            .recorder
+            .settings
+            .endpoint
+            .as_ref()
+            .filter(|(own, _)| own.exempts(path))
+        {
             let allow = allow.clone();
             exchange.0 = Seen::Excluded;
             cx.fx.count(self.own.excluded);
@@ -99,7 +122,9 @@ impl Policy for Metrics {
             cx.fx.count(self.own.excluded);
             return Verdict::Continue;
         }
-        let request = self.recorder.request(view.headers(), view.end_of_stream, cx);
+        let request = self
+            .recorder
+            .request(view.headers(), view.end_of_stream, cx);
         exchange.0 = Seen::Counted(request);
         self.in_flight += 1;
         if self.recorder.settings.envoy_stats {
@@ -120,11 +145,17 @@ impl Policy for Metrics {
             }
             Seen::Nothing => {
                 let headers = view.request();
-                if is_excluded(&self.recorder.settings.exclude, RequestPath::read(headers.path())) {
+                if is_excluded(
+                    &self.recorder.settings.exclude,
+                    RequestPath::read(headers.path()),
+                ) {
                     cx.fx.count(self.own.excluded);
                     return;
                 }
-                Request { asked: Asked::read(headers, false), ..self.recorder.request(headers, false, cx) }
+                Request {
+                    asked: Asked::read(headers, false),
+                    ..self.recorder.request(headers, false, cx)
+                }
             }
         };
         self.recorder.end(view, request, cx);
@@ -138,7 +169,8 @@ impl Policy for Metrics {
         if let Some(in_flight) = self.ledger.fold(&mut state, cx.now) {
             cx.fx.count(self.own.folded);
             if self.recorder.settings.envoy_stats {
-                cx.fx.move_gauge(self.in_flight_gauge, -i64::try_from(in_flight).unwrap_or(0));
+                cx.fx
+                    .move_gauge(self.in_flight_gauge, -i64::try_from(in_flight).unwrap_or(0));
             }
         }
         self.push(cx);
@@ -147,8 +179,14 @@ impl Policy for Metrics {
     fn on_answer(&mut self, (): (), answer: Answer, cx: &mut RootContext<'_, ()>) {
         self.pending = self.pending.saturating_sub(1);
         let outcome = match &answer {
-            Answer::Response { status: 200..=299, body, .. } if is_partial(body) => "partial",
-            Answer::Response { status: 200..=299, .. } => "ok",
+            Answer::Response {
+                status: 200..=299,
+                body,
+                ..
+            } if is_partial(body) => "partial",
+            Answer::Response {
+                status: 200..=299, ..
+            } => "ok",
             Answer::Response { .. } => "refused",
             other => other.reason(),
         };
@@ -159,8 +197,17 @@ impl Policy for Metrics {
 
 impl Metrics {
     /// Answers a request to the own endpoint.
-    fn answer(&mut self, allow: &[Cidr], view: &RequestView<'_>, cx: &mut StreamContext<'_>) -> Verdict {
-        let allowed = Peer::read(view.attribute(Attribute::SourceAddress).as_deref(), self.trust_envoy_xff).is_in(allow);
+    fn answer(
+        &mut self,
+        allow: &[Cidr],
+        view: &RequestView<'_>,
+        cx: &mut StreamContext<'_>,
+    ) -> Verdict {
+        let allowed = Peer::read(
+            view.attribute(Attribute::SourceAddress).as_deref(),
+            self.trust_envoy_xff,
+        )
+        .is_in(allow);
         if self.mode == Mode::Report {
             cx.fx.add(self.own.would_answer, u64::from(allowed));
             return Verdict::Continue;
@@ -171,7 +218,9 @@ impl Metrics {
         }
         if !matches!(view.headers().method(), b"GET" | b"HEAD") {
             cx.fx.count(self.own.wrong_method);
-            return Verdict::Reply(Reply::new(405, "launchgate_metrics_method").header("allow", "GET, HEAD"));
+            return Verdict::Reply(
+                Reply::new(405, "launchgate_metrics_method").header("allow", "GET, HEAD"),
+            );
         }
         cx.fx.count(self.own.answered);
         let format = Format::negotiate(view.headers().all("accept"));
@@ -179,9 +228,13 @@ impl Metrics {
         // What a scrape shows must be in shared state before: no later scrape of another worker may show less.
         self.write(&mut state, now, cx.fx);
         let empty = Part::default();
-        let sum = self.ledger.sum(&mut state, self.recorder.part.as_ref().unwrap_or(&empty));
+        let sum = self
+            .ledger
+            .sum(&mut state, self.recorder.part.as_ref().unwrap_or(&empty));
         let body = exposition::render(&sum, &self.recorder.settings, format);
-        let reply = Reply::new(200, "launchgate_metrics").header("cache-control", "no-store").header("vary", "accept");
+        let reply = Reply::new(200, "launchgate_metrics")
+            .header("cache-control", "no-store")
+            .header("vary", "accept");
         Verdict::Reply(reply.body(format.content_type(), body))
     }
 
@@ -211,7 +264,15 @@ impl Metrics {
 
     /// Pushes, once per proxy and interval. A push that still waits for answers is not overtaken.
     fn push(&mut self, cx: &mut RootContext<'_, ()>) {
-        let Some(push) = self.recorder.settings.otlp.as_ref().filter(|_| self.mode == Mode::Enforce) else { return };
+        let Some(push) = self
+            .recorder
+            .settings
+            .otlp
+            .as_ref()
+            .filter(|_| self.mode == Mode::Enforce)
+        else {
+            return;
+        };
         let mut state = State::new(&mut *cx.ports, cx.prefix);
         if !self.lease.hold(&mut state, cx.now.mono) {
             self.next_push = None;
@@ -223,8 +284,15 @@ impl Metrics {
         }
         self.next_push = Some(cx.now.mono + push.interval);
         let empty = Part::default();
-        let sum = self.ledger.sum(&mut state, self.recorder.part.as_ref().unwrap_or(&empty));
-        for body in otlp::bodies(&sum, &self.recorder.settings, &push.service, cx.now.wall.millis()) {
+        let sum = self
+            .ledger
+            .sum(&mut state, self.recorder.part.as_ref().unwrap_or(&empty));
+        for body in otlp::bodies(
+            &sum,
+            &self.recorder.settings,
+            &push.service,
+            cx.now.wall.millis(),
+        ) {
             self.pending += 1;
             cx.call((), push.target.post("application/json", body));
         }
@@ -237,7 +305,16 @@ fn is_excluded(rules: &[PathRule], path: RequestPath<'_>) -> bool {
 
 /// Whether a collector took only a part (OTLP, `partial_success` with rejected points).
 fn is_partial(body: &[u8]) -> bool {
-    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else { return false };
-    let rejected = answer.get("partialSuccess").and_then(|partial| partial.get("rejectedDataPoints"));
-    rejected.is_some_and(|count| count.as_u64().is_some_and(|count| count > 0) || count.as_str().is_some_and(|count| !matches!(count, "" | "0")))
+    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+        return false;
+    };
+    let rejected = answer
+        .get("partialSuccess")
+        .and_then(|partial| partial.get("rejectedDataPoints"));
+    rejected.is_some_and(|count| {
+        count.as_u64().is_some_and(|count| count > 0)
+            || count
+                .as_str()
+                .is_some_and(|count| !matches!(count, "" | "0"))
+    })
 }

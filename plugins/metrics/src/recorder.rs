@@ -46,7 +46,12 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    pub(crate) fn new(settings: Settings, ledger: &Ledger, dropped: Counter, state_errors: Counter) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        ledger: &Ledger,
+        dropped: Counter,
+        state_errors: Counter,
+    ) -> Self {
         let needs = Needs {
             origin: settings.has(Label::Source),
             attempts: settings.has(Label::Attempts),
@@ -54,8 +59,17 @@ impl Recorder {
             request_size: settings.extras.contains(&Extra::RequestSize),
             response_size: settings.extras.contains(&Extra::ResponseSize),
         };
-        let values = settings.custom.iter().map(|custom| Admission::new(ledger.key(&format!("values/{}", custom.name)), custom.max_values));
-        let label_names: Vec<String> = settings.label_names().into_iter().map(str::to_owned).collect();
+        let values = settings.custom.iter().map(|custom| {
+            Admission::new(
+                ledger.key(&format!("values/{}", custom.name)),
+                custom.max_values,
+            )
+        });
+        let label_names: Vec<String> = settings
+            .label_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         Self {
             needs,
             needs_route: settings.has(Label::Route) || !settings.slo.is_empty(),
@@ -76,14 +90,27 @@ impl Recorder {
     }
 
     /// Reads what the response phase can no longer see.
-    pub(crate) fn request(&mut self, headers: &Headers, end_of_stream: bool, cx: &mut StreamContext<'_>) -> Request {
+    pub(crate) fn request(
+        &mut self,
+        headers: &Headers,
+        end_of_stream: bool,
+        cx: &mut StreamContext<'_>,
+    ) -> Request {
         let path = launchgate_sdk::path::RequestPath::read(headers.path());
-        let template = if self.needs_route { self.settings.routes.find(path) } else { None };
+        let template = if self.needs_route {
+            self.settings.routes.find(path)
+        } else {
+            None
+        };
         Request {
             asked: Asked::read(headers, end_of_stream),
             route: template.map_or(0, Names::template_id),
             custom: self.custom(headers, cx),
-            trace: if self.part.is_some() { sampled_trace(headers) } else { None },
+            trace: if self.part.is_some() {
+                sampled_trace(headers)
+            } else {
+                None
+            },
         }
     }
 
@@ -94,16 +121,31 @@ impl Recorder {
                 continue;
             }
             // Several fields: which one counts would be the client's choice. Bytes that are no UTF-8 reach no label.
-            let text = headers.only(&custom.header).and_then(|value| std::str::from_utf8(value).ok());
-            let Some(value) = text.map(|text| text.get(..text.floor_char_boundary(128)).unwrap_or_default()) else {
+            let text = headers
+                .only(&custom.header)
+                .and_then(|value| std::str::from_utf8(value).ok());
+            let Some(value) = text.map(|text| {
+                text.get(..text.floor_char_boundary(128))
+                    .unwrap_or_default()
+            }) else {
                 *id = REFUSED;
                 continue;
             };
-            *id = match self.names.known_custom(&self.settings, position, value.as_bytes()) {
+            *id = match self
+                .names
+                .known_custom(&self.settings, position, value.as_bytes())
+            {
                 Some(known) => known,
                 None if !custom.allow.is_empty() => REFUSED,
-                None => match self.admitted_values.get_mut(position).map(|admitted| admitted.admit(&mut cx.state(), value.as_bytes())) {
-                    Some(Some(true)) => self.names.admitted_custom(&self.settings, position, value.as_bytes()),
+                None => match self
+                    .admitted_values
+                    .get_mut(position)
+                    .map(|admitted| admitted.admit(&mut cx.state(), value.as_bytes()))
+                {
+                    Some(Some(true)) => {
+                        self.names
+                            .admitted_custom(&self.settings, position, value.as_bytes())
+                    }
                     _ => REFUSED,
                 },
             };
@@ -112,14 +154,26 @@ impl Recorder {
     }
 
     /// Counts an exchange that is over.
-    pub(crate) fn end(&mut self, view: &EndView<'_>, mut request: Request, cx: &mut StreamContext<'_>) {
-        if self.needs_route && request.route == 0
+    pub(crate) fn end(
+        &mut self,
+        view: &EndView<'_>,
+        mut request: Request,
+        cx: &mut StreamContext<'_>,
+    ) {
+        if self.needs_route
+            && request.route == 0
             && let Some(name) = view.attribute(Attribute::RouteName)
         {
             request.route = self.names.name_id(&self.settings, &name);
         }
         let outcome = Outcome::read(view, &request.asked, self.needs);
-        let key = SeriesKey::new(&self.settings.labels, request.asked.method, request.route, &outcome, request.custom);
+        let key = SeriesKey::new(
+            &self.settings.labels,
+            request.asked.method,
+            request.route,
+            &outcome,
+            request.custom,
+        );
         if !self.rows.contains_key(&key) {
             self.admit(key, &outcome, &mut cx.state());
         }
@@ -139,9 +193,18 @@ impl Recorder {
         if let Some(part) = &mut self.part {
             let cell = match part.cells.get_mut(&row.joined) {
                 Some(cell) => cell,
-                None => part.cells.entry(row.joined.clone()).or_insert_with(Cell::default),
+                None => part
+                    .cells
+                    .entry(row.joined.clone())
+                    .or_insert_with(Cell::default),
             };
-            series::count(cell, &outcome, &self.settings, request.trace, cx.now.wall.millis());
+            series::count(
+                cell,
+                &outcome,
+                &self.settings,
+                request.trace,
+                cx.now.wall.millis(),
+            );
             self.changed = true;
         }
         if !self.settings.slo.is_empty() {
@@ -150,7 +213,12 @@ impl Recorder {
     }
 
     fn admit(&mut self, key: SeriesKey, outcome: &Outcome, state: &mut State<'_>) {
-        let row = Row::new(series::values(&self.settings, &key, outcome.status_class(), &self.names));
+        let row = Row::new(series::values(
+            &self.settings,
+            &key,
+            outcome.status_class(),
+            &self.names,
+        ));
         if self.admitted.admit(state, &row.joined) == Some(true) {
             self.rows.insert(key, row);
         }
@@ -162,7 +230,8 @@ impl Recorder {
             match self.admitted_routes.admit(&mut cx.state(), name.as_bytes()) {
                 Some(admitted) => {
                     let shown = if admitted { name.as_str() } else { OVERFLOW };
-                    self.judges.add(route, &name, shown, &self.settings, cx.metrics);
+                    self.judges
+                        .add(route, &name, shown, &self.settings, cx.metrics);
                 }
                 None => cx.fx.count(self.state_errors),
             }
@@ -180,8 +249,16 @@ fn sampled_trace(headers: &Headers) -> Option<[u8; 16]> {
 
 /// Tells configurations apart whose numbers do not add up: other labels or other bounds. FNV-1a: nobody chooses it.
 pub(crate) fn shape(settings: &Settings) -> u32 {
-    let text = format!("{:?}{:?}{:?}{:?}", settings.label_names(), settings.buckets, settings.stream_buckets, settings.size_buckets);
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    let text = format!(
+        "{:?}{:?}{:?}{:?}",
+        settings.label_names(),
+        settings.buckets,
+        settings.stream_buckets,
+        settings.size_buckets
+    );
+    text.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 /// Handles that every configuration has.

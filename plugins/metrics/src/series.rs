@@ -11,7 +11,7 @@ use launchgate_sdk::{Counter, Effects, Family, Histogram, Registry};
 
 use crate::cell::{Cell, Exemplar, Kind};
 use crate::config::Label;
-use crate::outcome::{GrpcCode, Origin, Outcome, OTHER, method_name};
+use crate::outcome::{GrpcCode, OTHER, Origin, Outcome, method_name};
 use crate::settings::{MOST_CUSTOM, Settings};
 use crate::{families, flags};
 
@@ -30,8 +30,17 @@ pub(crate) struct SeriesKey {
 }
 
 impl SeriesKey {
-    pub(crate) fn new(labels: &[Label], method: u8, route: u32, outcome: &Outcome, custom: [u16; MOST_CUSTOM]) -> Self {
-        let mut key = Self { custom, ..Self::default() };
+    pub(crate) fn new(
+        labels: &[Label],
+        method: u8,
+        route: u32,
+        outcome: &Outcome,
+        custom: [u16; MOST_CUSTOM],
+    ) -> Self {
+        let mut key = Self {
+            custom,
+            ..Self::default()
+        };
         for label in labels {
             match label {
                 Label::Method => key.method = method,
@@ -67,9 +76,16 @@ pub(crate) struct Row {
 
 impl Row {
     pub(crate) fn new(values: Vec<String>) -> Self {
-        let escaped: Vec<String> = values.iter().map(|value| escape_label(value.as_bytes())).collect();
+        let escaped: Vec<String> = values
+            .iter()
+            .map(|value| escape_label(value.as_bytes()))
+            .collect();
         let joined = escaped.join("\0").into_bytes().into();
-        Self { values, handles: None, joined }
+        Self {
+            values,
+            handles: None,
+            joined,
+        }
     }
 
     /// The row of everything that found no room.
@@ -78,8 +94,18 @@ impl Row {
     }
 
     /// Counts an exchange in Envoy's stats.
-    pub(crate) fn record(&mut self, names: &[String], outcome: &Outcome, metrics: &mut Registry, fx: &mut Effects) {
-        let values: Vec<&[u8]> = if self.handles.is_some() { Vec::new() } else { self.values.iter().map(String::as_bytes).collect() };
+    pub(crate) fn record(
+        &mut self,
+        names: &[String],
+        outcome: &Outcome,
+        metrics: &mut Registry,
+        fx: &mut Effects,
+    ) {
+        let values: Vec<&[u8]> = if self.handles.is_some() {
+            Vec::new()
+        } else {
+            self.values.iter().map(String::as_bytes).collect()
+        };
         let stat = |family: &Family| metric::stat_name(family.name, names, &values);
         let handles = self.handles.get_or_insert_with(|| Handles {
             requests: metrics.counter_named(stat(&families::REQUESTS)),
@@ -87,9 +113,15 @@ impl Row {
         });
         fx.count(handles.requests);
         for (kind, slot) in Kind::ALL.into_iter().zip(&mut handles.distributions) {
-            let Some(value) = observed(kind, outcome) else { continue };
+            let Some(value) = observed(kind, outcome) else {
+                continue;
+            };
             // Envoy's histograms take integers: durations in whole milliseconds, rounded half up.
-            let value = if is_time(kind) { value.saturating_add(500_000) / 1_000_000 } else { value };
+            let value = if is_time(kind) {
+                value.saturating_add(500_000) / 1_000_000
+            } else {
+                value
+            };
             let handle = *slot.get_or_insert_with(|| {
                 let values: Vec<&[u8]> = self.values.iter().map(String::as_bytes).collect();
                 metrics.histogram_named(metric::stat_name(families::of(kind).name, names, &values))
@@ -100,20 +132,33 @@ impl Row {
 }
 
 /// Counts an exchange in a cell, exactly.
-pub(crate) fn count(cell: &mut Cell, outcome: &Outcome, settings: &Settings, trace: Option<[u8; 16]>, at: u64) {
+pub(crate) fn count(
+    cell: &mut Cell,
+    outcome: &Outcome,
+    settings: &Settings,
+    trace: Option<[u8; 16]>,
+    at: u64,
+) {
     cell.requests += 1;
     for kind in Kind::ALL {
-        let Some(value) = observed(kind, outcome) else { continue };
-        let bucket = cell.of_mut(kind).observe(value, bounds(settings, kind), unit(kind));
+        let Some(value) = observed(kind, outcome) else {
+            continue;
+        };
+        let bucket = cell
+            .of_mut(kind)
+            .observe(value, bounds(settings, kind), unit(kind));
         if let (Kind::Duration, Some(trace)) = (kind, trace) {
-            cell.of_mut(kind).exemplars.insert(bucket, Exemplar { trace, value, at });
+            cell.of_mut(kind)
+                .exemplars
+                .insert(bucket, Exemplar { trace, value, at });
         }
     }
 }
 
 /// What a distribution sees of an exchange: nanoseconds or bytes. A stream is in no distribution of requests' durations.
 fn observed(kind: Kind, outcome: &Outcome) -> Option<u64> {
-    let nanos = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    let nanos =
+        |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     match kind {
         Kind::Duration => (!outcome.is_stream).then(|| nanos(outcome.duration)),
         Kind::Upstream => outcome.upstream.map(nanos),
@@ -143,7 +188,12 @@ pub(crate) fn bounds(settings: &Settings, kind: Kind) -> &[u64] {
 }
 
 /// The values of a label set, in the order of the names.
-pub(crate) fn values(settings: &Settings, key: &SeriesKey, class: &str, names: &Names) -> Vec<String> {
+pub(crate) fn values(
+    settings: &Settings,
+    key: &SeriesKey,
+    class: &str,
+    names: &Names,
+) -> Vec<String> {
     let vocabulary = settings.labels.iter().map(|label| match label {
         Label::Method => method_name(key.method).to_owned(),
         Label::Route => names.route(settings, key.route),
@@ -158,7 +208,12 @@ pub(crate) fn values(settings: &Settings, key: &SeriesKey, class: &str, names: &
         },
         Label::Attempts => key.attempts.to_string(),
     });
-    let custom = key.custom.iter().take(settings.custom.len()).enumerate().map(|(position, id)| names.custom(settings, position, *id));
+    let custom = key
+        .custom
+        .iter()
+        .take(settings.custom.len())
+        .enumerate()
+        .map(|(position, id)| names.custom(settings, position, *id));
     vocabulary.chain(custom).collect()
 }
 
@@ -192,29 +247,59 @@ impl Names {
 
     /// The route of an id.
     pub(crate) fn route(&self, settings: &Settings, id: u32) -> String {
-        let Some(number) = (id as usize).checked_sub(1) else { return OTHER.to_owned() };
+        let Some(number) = (id as usize).checked_sub(1) else {
+            return OTHER.to_owned();
+        };
         match settings.templates.get(number) {
             Some(template) => template.clone(),
-            None => self.routes.text(number - settings.templates.len()).unwrap_or_else(|| OTHER.to_owned()),
+            None => self
+                .routes
+                .text(number - settings.templates.len())
+                .unwrap_or_else(|| OTHER.to_owned()),
         }
     }
 
     /// Id of a custom value that this worker knows already: from the list, or admitted before.
-    pub(crate) fn known_custom(&self, settings: &Settings, position: usize, value: &[u8]) -> Option<u16> {
+    pub(crate) fn known_custom(
+        &self,
+        settings: &Settings,
+        position: usize,
+        value: &[u8],
+    ) -> Option<u16> {
         let custom = settings.custom.get(position)?;
         let number = if custom.allow.is_empty() {
-            self.custom.get(position)?.known.get(value).map(|number| *number as usize)
+            self.custom
+                .get(position)?
+                .known
+                .get(value)
+                .map(|number| *number as usize)
         } else {
-            custom.allow.iter().position(|allowed| allowed.as_bytes() == value)
+            custom
+                .allow
+                .iter()
+                .position(|allowed| allowed.as_bytes() == value)
         };
         u16::try_from(number?).ok()?.checked_add(FIRST)
     }
 
     /// Id of a custom value that was admitted.
-    pub(crate) fn admitted_custom(&mut self, settings: &Settings, position: usize, value: &[u8]) -> u16 {
-        let most = settings.custom.get(position).map_or(0, |custom| custom.max_values);
-        let number = self.custom.get_mut(position).and_then(|interner| interner.number(value, most));
-        number.and_then(|number| u16::try_from(number).ok()?.checked_add(FIRST)).unwrap_or(REFUSED)
+    pub(crate) fn admitted_custom(
+        &mut self,
+        settings: &Settings,
+        position: usize,
+        value: &[u8],
+    ) -> u16 {
+        let most = settings
+            .custom
+            .get(position)
+            .map_or(0, |custom| custom.max_values);
+        let number = self
+            .custom
+            .get_mut(position)
+            .and_then(|interner| interner.number(value, most));
+        number
+            .and_then(|number| u16::try_from(number).ok()?.checked_add(FIRST))
+            .unwrap_or(REFUSED)
     }
 
     fn custom(&self, settings: &Settings, position: usize, id: u16) -> String {
@@ -223,8 +308,13 @@ impl Names {
             REFUSED => return OTHER.to_owned(),
             id => usize::from(id - FIRST),
         };
-        let allowed = settings.custom.get(position).and_then(|custom| custom.allow.get(number).cloned());
-        allowed.or_else(|| self.custom.get(position)?.text(number)).unwrap_or_else(|| OTHER.to_owned())
+        let allowed = settings
+            .custom
+            .get(position)
+            .and_then(|custom| custom.allow.get(number).cloned());
+        allowed
+            .or_else(|| self.custom.get(position)?.text(number))
+            .unwrap_or_else(|| OTHER.to_owned())
     }
 }
 
@@ -251,6 +341,9 @@ impl Interner {
 
     /// Bytes that are no UTF-8 never reach a label.
     fn text(&self, number: usize) -> Option<String> {
-        self.texts.get(number).and_then(|text| std::str::from_utf8(text).ok()).map(str::to_owned)
+        self.texts
+            .get(number)
+            .and_then(|text| std::str::from_utf8(text).ok())
+            .map(str::to_owned)
     }
 }

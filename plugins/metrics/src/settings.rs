@@ -12,7 +12,8 @@ use launchgate_sdk::{Cidr, ConfigErrors, Period};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::config::{Config, CustomLabel, Endpoint, Extra, Label, Otlp, Slo};
+use crate::config::{Config, CustomLabel, Endpoint, Extra, Label, Otlp};
+use crate::slo::{Objective, objectives};
 
 /// A checked configuration.
 #[derive(Debug, Clone)]
@@ -71,25 +72,16 @@ pub struct Push {
     pub service: String,
 }
 
-/// An objective.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Objective {
-    /// Name.
-    pub name: String,
-    /// Routes named, without `*`.
-    pub routes: Vec<String>,
-    /// Whether `*` is named.
-    pub others: bool,
-    /// Share of requests that must not fail, parts of a million.
-    pub availability: u32,
-    /// Threshold in milliseconds, and share in parts of a million.
-    pub latency: Option<(u64, u32)>,
-    /// Requests in the long window below which alerts stay silent.
-    pub minimum_requests: u32,
-}
-
 /// Names of labels that this plugin's own families have besides the vocabulary, and `le` of every histogram.
-const OWN_LABELS: [&str; 7] = ["slo", "objective", "outcome", "plugin", "version", "call", "le"];
+const OWN_LABELS: [&str; 7] = [
+    "slo",
+    "objective",
+    "outcome",
+    "plugin",
+    "version",
+    "call",
+    "le",
+];
 const VOCABULARY: [Label; 8] = [
     Label::Method,
     Label::Route,
@@ -116,13 +108,25 @@ impl Settings {
         let buckets = durations(&config.buckets, "buckets", &mut errors);
         for (position, label) in config.labels.iter().enumerate() {
             let first = config.labels.iter().position(|other| other == label) == Some(position);
-            errors.check(first, format!("labels[{position}]"), "expected each label once");
+            errors.check(
+                first,
+                format!("labels[{position}]"),
+                "expected each label once",
+            );
         }
         let routes = compile(&config, &mut errors);
-        errors.check((1..=10_000).contains(&config.max_series), "max_series", "expected a number from 1 to 10000");
+        errors.check(
+            (1..=10_000).contains(&config.max_series),
+            "max_series",
+            "expected a number from 1 to 10000",
+        );
         let slo = objectives(&config.slo, &buckets, &mut errors);
         let settings = Self {
-            templates: config.routes.iter().map(|route| route.as_str().to_owned()).collect(),
+            templates: config
+                .routes
+                .iter()
+                .map(|route| route.as_str().to_owned())
+                .collect(),
             routes,
             custom: custom_labels(config.custom_labels, &mut errors),
             stream_buckets: durations(&config.stream_buckets, "stream_buckets", &mut errors),
@@ -132,7 +136,9 @@ impl Settings {
             exclude: config.exclude,
             max_series: config.max_series as usize,
             envoy_stats: config.envoy_stats,
-            endpoint: config.endpoint.and_then(|endpoint| checked_endpoint(endpoint, &mut errors)),
+            endpoint: config
+                .endpoint
+                .and_then(|endpoint| checked_endpoint(endpoint, &mut errors)),
             otlp: config.otlp.and_then(|otlp| push(otlp, &mut errors)),
             labels: config.labels,
             slo,
@@ -142,7 +148,11 @@ impl Settings {
 
     /// Names of all labels of a series, in order.
     pub fn label_names(&self) -> Vec<&str> {
-        self.labels.iter().map(|label| label.name()).chain(self.custom.iter().map(|custom| custom.name.as_str())).collect()
+        self.labels
+            .iter()
+            .map(|label| label.name())
+            .chain(self.custom.iter().map(|custom| custom.name.as_str()))
+            .collect()
     }
 
     /// Whether a series has this label.
@@ -154,18 +164,36 @@ impl Settings {
     pub fn objectives_of(&self, route: &str) -> Vec<usize> {
         let names = |objective: &Objective| objective.routes.iter().any(|own| own == route);
         let named = self.slo.iter().any(names);
-        let belongs = |(_, objective): &(usize, &Objective)| if named { names(objective) } else { objective.others };
-        self.slo.iter().enumerate().filter(belongs).map(|(position, _)| position).collect()
+        let belongs = |(_, objective): &(usize, &Objective)| {
+            if named {
+                names(objective)
+            } else {
+                objective.others
+            }
+        };
+        self.slo
+            .iter()
+            .enumerate()
+            .filter(belongs)
+            .map(|(position, _)| position)
+            .collect()
     }
 }
 
 fn compile(config: &Config, errors: &mut ConfigErrors) -> Routes {
-    errors.check(config.routes.len() <= MOST_ROUTES, "routes", "expected at most 10000 templates");
+    errors.check(
+        config.routes.len() <= MOST_ROUTES,
+        "routes",
+        "expected at most 10000 templates",
+    );
     match Routes::compile(&config.routes) {
         Ok(routes) => routes,
         Err(twins) => {
             for (position, earlier) in twins {
-                errors.push(format!("routes[{position}]"), format!("expected a template that matches other paths than routes[{earlier}]"));
+                errors.push(
+                    format!("routes[{position}]"),
+                    format!("expected a template that matches other paths than routes[{earlier}]"),
+                );
             }
             Routes::default()
         }
@@ -177,7 +205,11 @@ fn durations(periods: &[Period], path: &str, errors: &mut ConfigErrors) -> Vec<u
     for (position, period) in periods.iter().enumerate() {
         let nanos = period.0.as_nanos();
         let whole = nanos > 0 && nanos.is_multiple_of(1_000_000);
-        errors.check(whole, format!("{path}[{position}]"), "expected whole milliseconds, at least 1ms");
+        errors.check(
+            whole,
+            format!("{path}[{position}]"),
+            "expected whole milliseconds, at least 1ms",
+        );
         bounds.push(u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX));
     }
     ascending(&bounds, path, errors);
@@ -190,29 +222,69 @@ fn sizes(bounds: Vec<u64>, errors: &mut ConfigErrors) -> Vec<u64> {
 }
 
 fn ascending(bounds: &[u64], path: &str, errors: &mut ConfigErrors) {
-    errors.check((1..=MOST_BOUNDS).contains(&bounds.len()), path, "expected 1 to 30 bounds");
+    errors.check(
+        (1..=MOST_BOUNDS).contains(&bounds.len()),
+        path,
+        "expected 1 to 30 bounds",
+    );
     for (position, (one, next)) in bounds.iter().zip(bounds.iter().skip(1)).enumerate() {
-        errors.check(one < next, format!("{path}[{}]", position + 1), "expected more than the bound before it");
+        errors.check(
+            one < next,
+            format!("{path}[{}]", position + 1),
+            "expected more than the bound before it",
+        );
     }
 }
 
 fn custom_labels(labels: Vec<CustomLabel>, errors: &mut ConfigErrors) -> Vec<Custom> {
-    errors.check(labels.len() <= MOST_CUSTOM, "custom_labels", "expected at most 8 labels");
-    let mut known: Vec<String> = VOCABULARY.iter().map(|label| label.name()).chain(OWN_LABELS).map(str::to_owned).collect();
+    errors.check(
+        labels.len() <= MOST_CUSTOM,
+        "custom_labels",
+        "expected at most 8 labels",
+    );
+    let mut known: Vec<String> = VOCABULARY
+        .iter()
+        .map(|label| label.name())
+        .chain(OWN_LABELS)
+        .map(str::to_owned)
+        .collect();
     let mut custom = Vec::new();
     for (position, label) in labels.into_iter().enumerate() {
         let at = |key: &str| format!("custom_labels[{position}].{key}");
         if !is_label_name(&label.name) {
-            errors.push(at("name"), "expected letters, digits and \"_\", beginning with a letter or one \"_\"");
-        } else if let Some(other) = known.iter().find(|other| other.ends_with(&label.name) || label.name.ends_with(other.as_str())) {
-            errors.push(at("name"), format!("expected no suffix of the label name \"{other}\" and the other way round"));
+            errors.push(
+                at("name"),
+                "expected letters, digits and \"_\", beginning with a letter or one \"_\"",
+            );
+        } else if let Some(other) = known
+            .iter()
+            .find(|other| other.ends_with(&label.name) || label.name.ends_with(other.as_str()))
+        {
+            errors.push(
+                at("name"),
+                format!("expected no suffix of the label name \"{other}\" and the other way round"),
+            );
         }
-        errors.check(InvalidHeader::check(&label.header, b"").is_ok(), at("header"), "expected a header name");
+        errors.check(
+            InvalidHeader::check(&label.header, b"").is_ok(),
+            at("header"),
+            "expected a header name",
+        );
         let both = !label.allow.is_empty() && label.max_values.is_some();
         errors.check(!both, at("max_values"), "expected it only without allow");
-        let possible = label.max_values.is_none_or(|most| (1..=1000).contains(&most));
-        errors.check(possible, at("max_values"), "expected a number from 1 to 1000");
-        errors.check(label.allow.len() <= 1000, at("allow"), "expected at most 1000 values");
+        let possible = label
+            .max_values
+            .is_none_or(|most| (1..=1000).contains(&most));
+        errors.check(
+            possible,
+            at("max_values"),
+            "expected a number from 1 to 1000",
+        );
+        errors.check(
+            label.allow.len() <= 1000,
+            at("allow"),
+            "expected at most 1000 values",
+        );
         known.push(label.name.clone());
         custom.push(Custom {
             name: label.name,
@@ -226,13 +298,28 @@ fn custom_labels(labels: Vec<CustomLabel>, errors: &mut ConfigErrors) -> Vec<Cus
 
 /// A Prometheus label name that is not reserved (`__…`).
 fn is_label_name(name: &str) -> bool {
-    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
-    first && !name.starts_with("__") && name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    let first = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+    first
+        && !name.starts_with("__")
+        && name.len() <= 64
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
-fn checked_endpoint(endpoint: Endpoint, errors: &mut ConfigErrors) -> Option<(PathRule, Vec<Cidr>)> {
+fn checked_endpoint(
+    endpoint: Endpoint,
+    errors: &mut ConfigErrors,
+) -> Option<(PathRule, Vec<Cidr>)> {
     let path = endpoint.path.or_else(|| PathRule::parse("/metrics"))?;
-    errors.check(!path.as_str().ends_with('/'), "endpoint.path", "expected an exact path, without \"/\" at its end");
+    errors.check(
+        !path.as_str().ends_with('/'),
+        "endpoint.path",
+        "expected an exact path, without \"/\" at its end",
+    );
     Some((path, endpoint.allow))
 }
 
@@ -245,44 +332,21 @@ fn push(otlp: Otlp, errors: &mut ConfigErrors) -> Option<Push> {
         timeout: otlp.timeout,
         url: otlp.url,
     };
-    let interval = otlp.interval.map_or(Duration::from_secs(30), Duration::from);
+    let interval = otlp
+        .interval
+        .map_or(Duration::from_secs(30), Duration::from);
     let possible = interval >= Duration::from_secs(1) && interval <= Duration::from_secs(3600);
-    errors.check(possible, "otlp.interval", "expected a duration from 1s to 1h");
+    errors.check(
+        possible,
+        "otlp.interval",
+        "expected a duration from 1s to 1h",
+    );
     let service = otlp.service.unwrap_or_else(|| "launchgate".to_owned());
     errors.check(!service.is_empty(), "otlp.service", "expected a name");
-    call.target("otlp", "/v1/metrics", errors).map(|target| Push { target, interval, service })
-}
-
-fn objectives(slo: &[Slo], buckets: &[u64], errors: &mut ConfigErrors) -> Vec<Objective> {
-    let mut objectives: Vec<Objective> = Vec::new();
-    errors.check(slo.len() <= 50, "slo", "expected at most 50 objectives");
-    for (position, slo) in slo.iter().enumerate() {
-        let at = |key: &str| format!("slo[{position}].{key}");
-        let named = !slo.name.is_empty() && slo.name.len() <= 64 && slo.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        errors.check(named, at("name"), "expected letters, digits, \"_\" and \"-\"");
-        errors.check(objectives.iter().all(|other| other.name != slo.name), at("name"), "expected each name once");
-        errors.check(!slo.routes.is_empty(), at("routes"), "expected at least one route, or \"*\"");
-        let share = |percent: Option<launchgate_sdk::Percent>, key: &str, errors: &mut ConfigErrors| {
-            let share = percent.map_or(0, launchgate_sdk::Percent::millionths);
-            errors.check((1..1_000_000).contains(&share), at(key), "expected a percent number above 0 and below 100");
-            share
-        };
-        let availability = share(slo.availability_percent, "availability_percent", errors);
-        let latency = slo.latency.as_ref().map(|latency| {
-            let nanos = latency.threshold.map_or(0, |threshold| threshold.0.as_nanos());
-            let millis = u64::try_from(nanos / 1_000_000).unwrap_or(u64::MAX);
-            let known = nanos.is_multiple_of(1_000_000) && buckets.contains(&millis);
-            errors.check(known, at("latency.threshold"), "expected one of buckets");
-            (millis, share(latency.percent, "latency.percent", errors))
-        });
-        objectives.push(Objective {
-            name: slo.name.clone(),
-            routes: slo.routes.iter().filter(|route| *route != "*").cloned().collect(),
-            others: slo.routes.iter().any(|route| route == "*"),
-            availability,
-            latency,
-            minimum_requests: slo.minimum_requests.unwrap_or(100),
-        });
-    }
-    objectives
+    call.target("otlp", "/v1/metrics", errors)
+        .map(|target| Push {
+            target,
+            interval,
+            service,
+        })
 }

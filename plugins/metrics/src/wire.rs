@@ -41,7 +41,11 @@ impl Writer {
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut value = Vec::with_capacity(self.0.len() + 5);
         value.push(VERSION);
-        value.extend_from_slice(&u32::try_from(self.0.len()).unwrap_or(u32::MAX).to_le_bytes());
+        value.extend_from_slice(
+            &u32::try_from(self.0.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
         value.extend_from_slice(&self.0);
         value
     }
@@ -56,7 +60,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn open(value: &'a [u8]) -> Option<Self> {
         let (version, rest) = value.split_first()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
-        (*version == VERSION && u32::from_le_bytes(*length) as usize == rest.len()).then_some(Self(rest))
+        (*version == VERSION && u32::from_le_bytes(*length) as usize == rest.len())
+            .then_some(Self(rest))
     }
 
     /// The next number.
@@ -80,7 +85,9 @@ impl<'a> Reader<'a> {
 
     /// The next length; never more than what is left, since each item has at least one byte.
     pub(crate) fn length(&mut self) -> Option<usize> {
-        usize::try_from(self.number()?).ok().filter(|length| *length <= self.0.len())
+        usize::try_from(self.number()?)
+            .ok()
+            .filter(|length| *length <= self.0.len())
     }
 
     /// The next bytes.

@@ -14,9 +14,31 @@ pub(super) struct Window {
 }
 
 /// Somebody must look now.
-pub(super) const FAST: [Window; 2] = [Window { long: "1h", short: "5m", tenths: 144 }, Window { long: "6h", short: "30m", tenths: 60 }];
+pub(super) const FAST: [Window; 2] = [
+    Window {
+        long: "1h",
+        short: "5m",
+        tenths: 144,
+    },
+    Window {
+        long: "6h",
+        short: "30m",
+        tenths: 60,
+    },
+];
 /// Somebody must look soon.
-pub(super) const SLOW: [Window; 2] = [Window { long: "1d", short: "2h", tenths: 30 }, Window { long: "3d", short: "6h", tenths: 10 }];
+pub(super) const SLOW: [Window; 2] = [
+    Window {
+        long: "1d",
+        short: "2h",
+        tenths: 30,
+    },
+    Window {
+        long: "3d",
+        short: "6h",
+        tenths: 10,
+    },
+];
 /// All windows that ratios are recorded for.
 pub(super) const RATIOS: [&str; 7] = ["5m", "30m", "1h", "2h", "6h", "1d", "3d"];
 /// The long windows, that traffic is recorded for.
@@ -34,11 +56,20 @@ pub(super) struct Watched<'a> {
 
 /// What all SLOs watch.
 pub(super) fn watched(slo: &[Objective]) -> Vec<Watched<'_>> {
-    let of = |slo| move |(objective, share): (&'static str, u32)| Watched { slo, objective, budget: MILLION - u64::from(share) };
+    let of = |slo| {
+        move |(objective, share): (&'static str, u32)| Watched {
+            slo,
+            objective,
+            budget: MILLION - u64::from(share),
+        }
+    };
     slo.iter()
         .flat_map(|slo| {
             let latency = slo.latency.map(|(_, share)| ("latency", share));
-            [Some(("availability", slo.availability)), latency].into_iter().flatten().map(of(slo))
+            [Some(("availability", slo.availability)), latency]
+                .into_iter()
+                .flatten()
+                .map(of(slo))
         })
         .collect()
 }
@@ -48,7 +79,11 @@ impl Watched<'_> {
     /// a high burn rate cannot be reached, and the alert means that everything fails.
     pub(super) fn threshold(&self, window: &Window) -> String {
         let ten_millionths = (self.budget * window.tenths).min(10 * MILLION);
-        let text = format!("{}.{:07}", ten_millionths / 10_000_000, ten_millionths % 10_000_000);
+        let text = format!(
+            "{}.{:07}",
+            ten_millionths / 10_000_000,
+            ten_millionths % 10_000_000
+        );
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
     }
 

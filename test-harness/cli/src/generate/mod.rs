@@ -77,24 +77,31 @@ impl Source {
 type File = (&'static str, String);
 
 const EXAMPLE: &str = include_str!("../../../../plugins/metrics/config.example.json");
-const HEADER: &str = "# Written by `launchgate generate telemetry`; change the plugin's configuration instead.\n";
+const HEADER: &str =
+    "# Written by `launchgate generate telemetry`; change the plugin's configuration instead.\n";
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let What::Telemetry(args) = &args.what;
     let text = match &args.config {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()))?,
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("{}: cannot be read", path.display()))?,
         None => EXAMPLE.to_owned(),
     };
     let files = telemetry(&text, args.source)?;
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("envoy-configs/telemetry").join(args.source.name()));
+    let folder = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("envoy-configs/telemetry").join(args.source.name()));
     if args.check {
         return check(&folder, &files);
     }
-    std::fs::create_dir_all(&folder).with_context(|| format!("{}: cannot be made", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("{}: cannot be made", folder.display()))?;
     for (name, text) in &files {
         let path = folder.join(name);
-        std::fs::write(&path, text).with_context(|| format!("{}: cannot be written", path.display()))?;
+        std::fs::write(&path, text)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
         println!("{}", path.display());
     }
     Ok(ExitCode::SUCCESS)
@@ -106,13 +113,25 @@ fn telemetry(config: &str, source: Source) -> Result<Vec<File>> {
     let names = Names::new(source);
     let mut files = vec![
         ("rules.yaml", yaml(&rules::rules(&settings, &names))?),
-        ("rules_test.yaml", yaml(&rule_tests::tests(&settings, &names))?),
-        ("dashboard.json", format!("{}\n", serde_json::to_string_pretty(&dashboard::dashboard(&settings, &names))?)),
+        (
+            "rules_test.yaml",
+            yaml(&rule_tests::tests(&settings, &names))?,
+        ),
+        (
+            "dashboard.json",
+            format!(
+                "{}\n",
+                serde_json::to_string_pretty(&dashboard::dashboard(&settings, &names))?
+            ),
+        ),
         ("scrape.yaml", yaml(&names.scrape(&settings))?),
     ];
     if source == Source::Envoy {
         files.push(("stats-config.yaml", yaml(&tags::stats_config(&settings))?));
-        files.push(("istio-annotations.yaml", yaml(&tags::istio_annotations(&settings))?));
+        files.push((
+            "istio-annotations.yaml",
+            yaml(&tags::istio_annotations(&settings))?,
+        ));
     }
     Ok(files)
 }
@@ -120,7 +139,8 @@ fn telemetry(config: &str, source: Source) -> Result<Vec<File>> {
 /// The configuration, checked as the plugin itself checks it.
 fn settings(config: &str) -> Result<Settings> {
     let environment: Environment = std::env::vars().collect();
-    let parsed = Parsed::read(config.as_bytes(), &environment).map_err(|errors| anyhow::anyhow!("config of metrics refused: {errors}"))?;
+    let parsed = Parsed::read(config.as_bytes(), &environment)
+        .map_err(|errors| anyhow::anyhow!("config of metrics refused: {errors}"))?;
     let (own, mut errors) = parsed.own::<launchgate_metrics::Config>();
     let settings = own.and_then(|own| errors.keep(Settings::check(own)));
     match settings {
@@ -133,13 +153,22 @@ fn yaml(value: &serde_json::Value) -> Result<String> {
     Ok(format!("{HEADER}{}", serde_norway::to_string(value)?))
 }
 
+/// Layout and comments do not matter, only what is said (JSON is YAML).
 fn check(folder: &Path, files: &[File]) -> Result<ExitCode> {
-    let stale = |(name, text): &&File| std::fs::read_to_string(folder.join(name)).map_or(true, |own| own != *text);
+    let read = |text: &str| serde_norway::from_str::<serde_json::Value>(text).ok();
+    let stale = |(name, text): &&File| {
+        let own = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+        read(&own) != read(text)
+    };
     let stale: Vec<&str> = files.iter().filter(stale).map(|(name, _)| *name).collect();
     if stale.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    bail!("{}: {} differ from the configuration; run `launchgate generate telemetry`", folder.display(), stale.join(", "))
+    bail!(
+        "{}: {} differ from the configuration; run `launchgate generate telemetry`",
+        folder.display(),
+        stale.join(", ")
+    )
 }
 
 #[cfg(test)]

@@ -60,7 +60,13 @@ impl Names {
     pub(super) fn scrape(&self, settings: &Settings) -> Value {
         let (path, target) = match self.source {
             Source::Envoy => ("/stats/prometheus", "127.0.0.1:9901"),
-            Source::Endpoint => (settings.endpoint.as_ref().map_or("/metrics", |(path, _)| path.as_str()), "127.0.0.1:10000"),
+            Source::Endpoint => (
+                settings
+                    .endpoint
+                    .as_ref()
+                    .map_or("/metrics", |(path, _)| path.as_str()),
+                "127.0.0.1:10000",
+            ),
         };
         json!({"scrape_configs": [{
             "job_name": "launchgate", "metrics_path": path, "scrape_interval": "15s", "static_configs": [{"targets": [target]}],

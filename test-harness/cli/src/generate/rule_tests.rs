@@ -5,11 +5,16 @@ use serde_json::{Value, json};
 
 use super::burn::{Watched, watched};
 use super::names::Names;
-use super::rules::{DESCRIPTION, FAST_ALERT, OVERFLOW_ALERT, OVERFLOW_SUMMARY, SLOW_ALERT, summary};
+use super::rules::{
+    DESCRIPTION, FAST_ALERT, OVERFLOW_ALERT, OVERFLOW_SUMMARY, SLOW_ALERT, summary,
+};
 
 /// The test file, beside the rule file.
 pub(super) fn tests(settings: &Settings, names: &Names) -> Value {
-    let mut tests: Vec<Value> = watched(&settings.slo).iter().flat_map(|watched| of(watched, names)).collect();
+    let mut tests: Vec<Value> = watched(&settings.slo)
+        .iter()
+        .flat_map(|watched| of(watched, names))
+        .collect();
     tests.push(json!({
         "name": "the overflow series is in use",
         "interval": "1m",
@@ -28,7 +33,11 @@ fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
     let test = |name: &str, events: String, errors: String, expected: &[(&str, &str, bool)]| {
         let series = |family: &str, values: String| json!({"series": format!("{family}{{{},route=\"{route}\"}}", watched.selector()), "values": values});
         let expect = |(time, alert, fires): &(&str, &str, bool)| {
-            let severity = if *alert == FAST_ALERT { "page" } else { "ticket" };
+            let severity = if *alert == FAST_ALERT {
+                "page"
+            } else {
+                "ticket"
+            };
             let alerts = json!([{
                 "exp_labels": {"slo": watched.slo.name, "objective": watched.objective, "route": route, "severity": severity},
                 "exp_annotations": {"summary": summary(watched, route), "description": DESCRIPTION},
@@ -44,20 +53,32 @@ fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
     };
     let half_the_budget = watched.budget / 2;
     let mut tests = vec![
-        test("everything fails, then nothing", format!("0+{busy}x600"), format!("0+{busy}x90 {}x510", busy * 90), &[
-            ("80m", FAST_ALERT, true),
-            ("80m", SLOW_ALERT, true),
-            // 40 minutes later neither short window of the fast alert holds an error.
-            ("131m", FAST_ALERT, false),
-        ]),
-        test("half of the budget is spent", "0+1000000x600".to_owned(), format!("0+{half_the_budget}x600"), &[
-            ("500m", FAST_ALERT, false),
-            ("500m", SLOW_ALERT, false),
-        ]),
+        test(
+            "everything fails, then nothing",
+            format!("0+{busy}x600"),
+            format!("0+{busy}x90 {}+0x510", busy * 90),
+            &[
+                ("80m", FAST_ALERT, true),
+                ("80m", SLOW_ALERT, true),
+                // 40 minutes later neither short window of the fast alert holds an error.
+                ("131m", FAST_ALERT, false),
+            ],
+        ),
+        test(
+            "half of the budget is spent",
+            "0+1000000x600".to_owned(),
+            format!("0+{half_the_budget}x600"),
+            &[("500m", FAST_ALERT, false), ("500m", SLOW_ALERT, false)],
+        ),
     ];
     if quiet > 0 {
         // One request fewer than the minimum, all of them bad, long ago enough for every window to hold them.
-        tests.push(test("too few requests to judge", format!("0 {quiet}x60"), format!("0 {quiet}x60"), &[("3m", FAST_ALERT, false), ("3m", SLOW_ALERT, false)]));
+        tests.push(test(
+            "too few requests to judge",
+            format!("0 {quiet}+0x60"),
+            format!("0 {quiet}+0x60"),
+            &[("3m", FAST_ALERT, false), ("3m", SLOW_ALERT, false)],
+        ));
     }
     tests
 }

@@ -12,7 +12,9 @@ const BY: &str = "sum by (slo, objective, route)";
 pub(super) fn rules(settings: &Settings, names: &Names) -> Value {
     let mut groups = Vec::new();
     if !settings.slo.is_empty() {
-        groups.push(json!({"name": "launchgate-slo-ratios", "interval": "30s", "rules": recorded(names)}));
+        groups.push(
+            json!({"name": "launchgate-slo-ratios", "interval": "30s", "rules": recorded(names)}),
+        );
         let alerts: Vec<Value> = watched(&settings.slo).iter().flat_map(alerts).collect();
         groups.push(json!({"name": "launchgate-slo-alerts", "interval": "30s", "rules": alerts}));
     }
@@ -33,12 +35,19 @@ fn recorded(names: &Names) -> Vec<Value> {
             "expr": format!("{BY} (increase({}[{window}]))", names.slo_events),
         })
     };
-    RATIOS.iter().map(ratio).chain(TRAFFIC.iter().map(traffic)).collect()
+    RATIOS
+        .iter()
+        .map(ratio)
+        .chain(TRAFFIC.iter().map(traffic))
+        .collect()
 }
 
 fn alerts(watched: &Watched<'_>) -> Vec<Value> {
     let alert = |name: &str, severity: &str, windows: &[Window]| {
-        let expr: Vec<String> = windows.iter().map(|window| condition(watched, window)).collect();
+        let expr: Vec<String> = windows
+            .iter()
+            .map(|window| condition(watched, window))
+            .collect();
         json!({
             "alert": name,
             "expr": expr.join("\nor\n"),
@@ -46,7 +55,10 @@ fn alerts(watched: &Watched<'_>) -> Vec<Value> {
             "annotations": {"summary": summary(watched, "{{ $labels.route }}"), "description": DESCRIPTION},
         })
     };
-    vec![alert(FAST_ALERT, "page", &FAST), alert(SLOW_ALERT, "ticket", &SLOW)]
+    vec![
+        alert(FAST_ALERT, "page", &FAST),
+        alert(SLOW_ALERT, "ticket", &SLOW),
+    ]
 }
 
 /// Name of the alert that pages.
@@ -62,7 +74,11 @@ pub(super) const OVERFLOW_SUMMARY: &str = "Requests are counted in the overflow 
 
 /// The summary of a burn-rate alert for a route.
 pub(super) fn summary(watched: &Watched<'_>, route: &str) -> String {
-    format!("Route {route} burns the error budget of {} ({})", watched.slo.name, watched.words())
+    format!(
+        "Route {route} burns the error budget of {} ({})",
+        watched.slo.name,
+        watched.words()
+    )
 }
 
 fn condition(watched: &Watched<'_>, window: &Window) -> String {

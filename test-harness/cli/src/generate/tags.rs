@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 /// `stats_config` of Envoy's bootstrap.
 pub(super) fn stats_config(settings: &Settings) -> Value {
-    let tag = |name: &String| json!({"tag_name": name, "regex": format!("({name}=\\.=(.*?);\\.;)")});
+    let tag =
+        |name: &String| json!({"tag_name": name, "regex": format!("({name}=\\.=(.*?);\\.;)")});
     let bounds = |(prefix, bounds): &(String, Vec<u64>)| json!({"match": {"prefix": prefix}, "buckets": bounds});
     json!({"stats_config": {
         "stats_tags": labels(settings).iter().map(tag).collect::<Vec<_>>(),
@@ -20,7 +21,10 @@ pub(super) fn stats_config(settings: &Settings) -> Value {
 
 /// Annotations of a gateway's pod in Istio.
 pub(super) fn istio_annotations(settings: &Settings) -> Value {
-    let bounds: serde_json::Map<String, Value> = buckets(settings).into_iter().map(|(prefix, bounds)| (prefix, json!(bounds))).collect();
+    let bounds: serde_json::Map<String, Value> = buckets(settings)
+        .into_iter()
+        .map(|(prefix, bounds)| (prefix, json!(bounds)))
+        .collect();
     json!({"metadata": {"annotations": {
         "sidecar.istio.io/extraStatTags": labels(settings).join(","),
         "sidecar.istio.io/statsHistogramBuckets": Value::Object(bounds).to_string(),
@@ -29,7 +33,11 @@ pub(super) fn istio_annotations(settings: &Settings) -> Value {
 
 /// The configured labels, and those of the plugin's other families.
 pub(super) fn labels(settings: &Settings) -> Vec<String> {
-    let mut labels: Vec<String> = settings.label_names().into_iter().map(str::to_owned).collect();
+    let mut labels: Vec<String> = settings
+        .label_names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
     let vocabulary = launchgate_metrics::families::REQUESTS.labels;
     let own = launchgate_metrics::describe().metrics;
     for label in own.iter().flat_map(|family: &Family| family.labels) {
