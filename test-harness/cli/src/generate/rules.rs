@@ -51,7 +51,8 @@ fn alerts(watched: &Watched<'_>) -> Vec<Value> {
         json!({
             "alert": name,
             "expr": expr.join("\nor\n"),
-            "labels": {"severity": severity},
+            // With slo and objective: promtool refuses two alerts of one name and the same labels.
+            "labels": {"slo": watched.slo.name, "objective": watched.objective, "severity": severity},
             "annotations": {"summary": summary(watched, "{{ $labels.route }}"), "description": DESCRIPTION},
         })
     };
