@@ -215,7 +215,7 @@ fn after_a_429_no_worker_sends_for_its_time_and_then_the_exact_losses_are_report
     sentry.await_received(1, SOON).unwrap();
     envoy
         .await_log(SOON, |line| {
-            line.message.contains("Sentry asked for a pause")
+            line.text.contains("Sentry asked for a pause")
         })
         .unwrap();
     let limited = std::time::Instant::now();
@@ -357,9 +357,9 @@ fn transactions_and_seeded_secrets() {
     }
     for line in envoy.log() {
         assert!(
-            !line.message.contains("hunter2") && !line.message.contains(KEY),
+            !line.text.contains("hunter2") && !line.text.contains(KEY),
             "{}",
-            line.message
+            line.text
         );
     }
     let transactions = items(&sentry, KEY, "transaction");
