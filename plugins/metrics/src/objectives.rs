@@ -14,7 +14,8 @@ use launchgate_sdk::{Counter, Effects, Registry};
 use crate::families::{SLO_ERRORS, SLO_EVENTS};
 use crate::outcome::Outcome;
 use crate::part::{Events, Part};
-use crate::settings::{Objective, Settings};
+use crate::settings::Settings;
+use crate::slo::Objective;
 
 /// One objective of a route: what it judges, and where it counts.
 #[derive(Debug)]
