@@ -1,5 +1,7 @@
 //! What responses get and lose.
 
+#![allow(clippy::panic, reason = "in a test a panic is the message")]
+
 use std::time::Duration;
 
 use launchgate_sdk::fake::{Exchange, Host};
