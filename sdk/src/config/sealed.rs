@@ -24,14 +24,24 @@ pub fn open(sealed: &str, key: Option<&str>) -> Result<String, String> {
     use crate::base64::decode;
 
     const NONCE: usize = 12;
-    let key = key.ok_or_else(|| format!("expected the key in the variable {KEY_VARIABLE} of the VM, where it is missing"))?;
+    let key = key.ok_or_else(|| {
+        format!("expected the key in the variable {KEY_VARIABLE} of the VM, where it is missing")
+    })?;
     let key = decode(key.trim().as_bytes()).filter(|key| key.len() == 32);
     let cipher = key.and_then(|key| aes_gcm::Aes256Gcm::new_from_slice(&key).ok());
     let cipher = cipher.ok_or_else(|| format!("expected 32 bytes in base64 in {KEY_VARIABLE}"))?;
-    let bytes = sealed.strip_prefix("v1.").and_then(|text| decode(text.as_bytes()));
-    let parts = bytes.as_deref().and_then(|bytes| bytes.split_at_checked(NONCE));
-    let (nonce, ciphertext) = parts.ok_or_else(|| "expected a value of `launchgate seal`: v1. and base64url".to_owned())?;
-    let payload = Payload { msg: ciphertext, aad: PURPOSE };
+    let bytes = sealed
+        .strip_prefix("v1.")
+        .and_then(|text| decode(text.as_bytes()));
+    let parts = bytes
+        .as_deref()
+        .and_then(|bytes| bytes.split_at_checked(NONCE));
+    let (nonce, ciphertext) = parts
+        .ok_or_else(|| "expected a value of `launchgate seal`: v1. and base64url".to_owned())?;
+    let payload = Payload {
+        msg: ciphertext,
+        aad: PURPOSE,
+    };
     let opened = cipher.decrypt(aes_gcm::Nonce::from_slice(nonce), payload);
     let opened = opened.ok().and_then(|plain| String::from_utf8(plain).ok());
     opened.ok_or_else(|| format!("expected a value that was sealed with the key in {KEY_VARIABLE}"))
@@ -56,14 +66,37 @@ mod tests {
     fn a_value_opens_with_its_key_only() {
         let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let sealed = "v1.AAECAwQFBgcICQoLL3e4b6CX8DvkMrfl3skIDPCl8FuCH4TQ7PoUL1kCbYlrbvtcsus";
-        assert_eq!(open(sealed, Some(key)).as_deref(), Ok("hunter2 is no password"));
+        assert_eq!(
+            open(sealed, Some(key)).as_deref(),
+            Ok("hunter2 is no password")
+        );
         let other = "AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let rows = [
-            (sealed, None, "expected the key in the variable LAUNCHGATE_SEAL_KEY of the VM, where it is missing"),
-            (sealed, Some("c2hvcnQ="), "expected 32 bytes in base64 in LAUNCHGATE_SEAL_KEY"),
-            (sealed, Some(other), "expected a value that was sealed with the key in LAUNCHGATE_SEAL_KEY"),
-            ("v1.AAAA", Some(key), "expected a value of `launchgate seal`: v1. and base64url"),
-            ("v2.AAAA", Some(key), "expected a value of `launchgate seal`: v1. and base64url"),
+            (
+                sealed,
+                None,
+                "expected the key in the variable LAUNCHGATE_SEAL_KEY of the VM, where it is missing",
+            ),
+            (
+                sealed,
+                Some("c2hvcnQ="),
+                "expected 32 bytes in base64 in LAUNCHGATE_SEAL_KEY",
+            ),
+            (
+                sealed,
+                Some(other),
+                "expected a value that was sealed with the key in LAUNCHGATE_SEAL_KEY",
+            ),
+            (
+                "v1.AAAA",
+                Some(key),
+                "expected a value of `launchgate seal`: v1. and base64url",
+            ),
+            (
+                "v2.AAAA",
+                Some(key),
+                "expected a value of `launchgate seal`: v1. and base64url",
+            ),
         ];
         for (sealed, key, expected) in rows {
             assert_eq!(open(sealed, key), Err(expected.to_owned()), "{expected}");
@@ -74,6 +107,9 @@ mod tests {
     #[test]
     fn without_the_feature_a_sealed_value_is_refused() {
         let error = open("v1.AAAA", Some("AAAA")).unwrap_err();
-        assert_eq!(error, "expected a module built with the feature \"sealed\" to open a sealed value");
+        assert_eq!(
+            error,
+            "expected a module built with the feature \"sealed\" to open a sealed value"
+        );
     }
 }

@@ -6,7 +6,11 @@ use std::{collections::BTreeMap, path::Path};
 use launchgate_harness::envoy::{Bootstrap, Launch, Plugin};
 
 /// Configures `module`; the reason when it refuses.
-pub(crate) fn configure(module: &Path, config: &[u8], environment: &BTreeMap<String, String>) -> Result<(), String> {
+pub(crate) fn configure(
+    module: &Path,
+    config: &[u8],
+    environment: &BTreeMap<String, String>,
+) -> Result<(), String> {
     let mut plugin = Plugin::new("check", module);
     if !config.is_empty() {
         plugin = plugin.config_text(&String::from_utf8_lossy(config));
@@ -19,7 +23,16 @@ pub(crate) fn configure(module: &Path, config: &[u8], environment: &BTreeMap<Str
     if validation.accepted {
         return Ok(());
     }
-    let said = validation.log.iter().find(|line| line.text.contains("wasm log"));
-    let line = said.or(validation.log.last()).map_or("no reason given", |line| line.text.as_str());
-    Err(line.split_once("wasm log").map_or(line, |(_, said)| said).trim().to_owned())
+    let said = validation
+        .log
+        .iter()
+        .find(|line| line.text.contains("wasm log"));
+    let line = said
+        .or(validation.log.last())
+        .map_or("no reason given", |line| line.text.as_str());
+    Err(line
+        .split_once("wasm log")
+        .map_or(line, |(_, said)| said)
+        .trim()
+        .to_owned())
 }

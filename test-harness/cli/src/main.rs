@@ -7,14 +7,16 @@ mod dist;
 mod exchange;
 mod extension;
 mod gateway;
+mod generate;
 mod image;
 mod index;
 mod inspect;
 mod manifest;
+mod matrix;
 mod registry;
 mod render;
-mod seal;
 mod report;
+mod seal;
 mod test;
 
 use std::process::ExitCode;
@@ -33,11 +35,13 @@ struct Cli {
 enum Command {
     Check(check::Args),
     Image(image::Args),
+    Matrix(matrix::Args),
     Push(registry::push::Args),
     Registry(registry::Args),
     Demo(demo::Args),
     Dist(dist::Args),
     Gateway(gateway::Args),
+    Generate(generate::Args),
     Render(render::Args),
     Seal(seal::Args),
     Inspect(inspect::Args),
@@ -59,11 +63,13 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
+        Command::Matrix(args) => matrix::run(&args),
         Command::Push(args) => registry::push::run(&args),
         Command::Registry(args) => registry::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Dist(args) => dist::run(&args),
         Command::Gateway(args) => gateway::run(&args),
+        Command::Generate(args) => generate::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Seal(args) => seal::run(&args),
         Command::Inspect(args) => inspect::run(&args),

@@ -122,7 +122,8 @@ fn modules(args: &Args) -> anyhow::Result<Modules<'static>> {
         dist: args.dist.clone(),
         index,
         variables,
-        configure: Box::new(crate::configure::configure), asked: Default::default(),
+        configure: Box::new(crate::configure::configure),
+        asked: Default::default(),
     })
 }
 

@@ -135,9 +135,7 @@ impl Modules<'_> {
             .as_ref()
             .map(Value::to_string)
             .unwrap_or_default();
-        if let Err(reason) =
-            (self.configure)(&file, config.as_bytes(), &self.environment(extension))
-        {
+        if let Err(reason) = self.ask((file, config, self.environment(extension))) {
             note(
                 "plugin-module",
                 path,

@@ -69,7 +69,7 @@ fn rule_routes(rule: &Value) -> Result<Vec<Value>, String> {
         .unwrap_or(&everything);
     matches
         .iter()
-        .map(|one| Ok(route(rule, matcher(one)?)?))
+        .map(|one| route(rule, matcher(one)?))
         .collect()
 }
 

@@ -1,0 +1,174 @@
+//! `launchgate matrix`: the README's compatibility table, from the results of the same scenarios on several Envoy versions.
+//!
+//! 1. Each input is `<version>.json`, printed by `launchgate test --mode diff --format json` with that Envoy.
+//! 2. A cell is `passed/run` of a plugin's cases; cases that cannot run on an Envoy are not counted.
+//! 3. A failed case fails the command, after the table is written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+const BEGIN: &str = "<!-- matrix: begin, written by make matrix -->";
+const END: &str = "<!-- matrix: end -->";
+
+/// Write the table of Envoy versions and plugins from test results.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Results, one `<version>.json` each.
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
+    /// The file whose part between the two `matrix` comments is replaced; without it the table is printed.
+    #[arg(long)]
+    readme: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut table = Table::default();
+    for file in &args.results {
+        let version = file
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .context("a result without a name")?;
+        let text = fs::read(file).with_context(|| file.display().to_string())?;
+        table.add(
+            version,
+            &serde_json::from_slice(&text).with_context(|| file.display().to_string())?,
+        );
+    }
+    match &args.readme {
+        Some(readme) => replace(readme, &table.render())?,
+        None => print!("{}", table.render()),
+    }
+    Ok(if table.failed() {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// Cases passed and run, by plugin and version.
+#[derive(Debug, Default)]
+struct Table {
+    cells: BTreeMap<String, BTreeMap<String, (usize, usize)>>,
+}
+
+impl Table {
+    fn add(&mut self, version: &str, results: &Value) {
+        for file in results["files"].as_array().into_iter().flatten() {
+            let plugin = plugin(file["file"].as_str().unwrap_or_default()).to_owned();
+            let cell = self
+                .cells
+                .entry(plugin)
+                .or_default()
+                .entry(version.to_owned())
+                .or_default();
+            let cases = file["cases"].as_array().into_iter().flatten();
+            for case in cases.filter(|case| case["not_on_envoy"].is_null()) {
+                cell.0 += usize::from(case["passed"] == true);
+                cell.1 += 1;
+            }
+        }
+    }
+
+    fn failed(&self) -> bool {
+        self.cells
+            .values()
+            .flat_map(BTreeMap::values)
+            .any(|(passed, run)| passed < run)
+    }
+
+    fn render(&self) -> String {
+        let versions: BTreeSet<_> = self.cells.values().flat_map(BTreeMap::keys).collect();
+        let mut versions: Vec<_> = versions.into_iter().collect();
+        versions.sort_by_key(|version| {
+            version
+                .split('.')
+                .map(|part| part.parse().unwrap_or(0))
+                .collect::<Vec<u32>>()
+        });
+        let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+        let heads = versions.iter().map(|version| format!("Envoy {version}"));
+        let mut text = row(std::iter::once("plugin".to_owned()).chain(heads).collect());
+        text += &row(vec!["---".to_owned(); versions.len() + 1]);
+        for (plugin, cells) in &self.cells {
+            let cell = |version: &&String| {
+                cells
+                    .get(*version)
+                    .map_or_else(|| "-".to_owned(), |(passed, run)| format!("{passed}/{run}"))
+            };
+            text += &row(std::iter::once(format!("`{plugin}`"))
+                .chain(versions.iter().map(cell))
+                .collect());
+        }
+        text
+    }
+}
+
+/// The plugin of `…/plugins/<name>/scenarios/x.yaml`.
+fn plugin(file: &str) -> &str {
+    let mut parts = file.split('/').skip_while(|part| *part != "plugins");
+    parts.nth(1).unwrap_or(file)
+}
+
+fn replace(readme: &Path, table: &str) -> anyhow::Result<()> {
+    let text = fs::read_to_string(readme).with_context(|| readme.display().to_string())?;
+    fs::write(
+        readme,
+        replaced(&text, table).with_context(|| readme.display().to_string())?,
+    )?;
+    Ok(())
+}
+
+fn replaced(text: &str, table: &str) -> anyhow::Result<String> {
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .with_context(|| format!("no line {BEGIN}"))?;
+    let (_, after) = rest
+        .split_once(END)
+        .with_context(|| format!("no line {END}"))?;
+    ensure!(!after.contains(BEGIN), "{BEGIN} stands twice");
+    Ok(format!("{before}{BEGIN}\n{table}{END}{after}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn results(passed: bool) -> Value {
+        json!({"files": [
+            {"file": "/w/plugins/tls/scenarios/a.yaml", "cases": [{"passed": true, "not_on_envoy": null}, {"passed": passed, "not_on_envoy": null}]},
+            {"file": "plugins/tls/scenarios/b.yaml", "cases": [{"passed": true, "not_on_envoy": null}, {"passed": true, "not_on_envoy": "faults"}]},
+        ]})
+    }
+
+    #[test]
+    fn versions_are_in_order_and_cases_counted() {
+        let mut table = Table::default();
+        table.add("1.40.0", &results(true));
+        table.add("1.9.1", &results(false));
+        assert_eq!(
+            table.render(),
+            "| plugin | Envoy 1.9.1 | Envoy 1.40.0 |\n| --- | --- | --- |\n| `tls` | 2/3 | 3/3 |\n"
+        );
+        assert!(table.failed());
+    }
+
+    #[test]
+    fn only_what_is_between_the_comments_is_replaced() {
+        let text = format!("a\n{BEGIN}\nold\n{END}\nb\n");
+        assert_eq!(
+            replaced(&text, "new\n").unwrap(),
+            format!("a\n{BEGIN}\nnew\n{END}\nb\n")
+        );
+        assert!(replaced("a", "new").is_err());
+    }
+}
