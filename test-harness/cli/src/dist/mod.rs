@@ -51,7 +51,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for folder in &args.plugins {
         let plugin = Plugin::read(folder, &args.descriptions)?;
         let name = plugin.name();
-        let built = args.modules.join(format!("{name}.wasm"));
+        // Cargo names a library after its crate, with `_` for `-`.
+        let built = args
+            .modules
+            .join(format!("{}.wasm", name.replace('-', "_")));
         let wasm = module::finish(&built, &plugin.phases, &args.wasm_opt)
             .with_context(|| format!("{}", built.display()))?;
         let sizes = module::Sizes::of(&wasm)?;
