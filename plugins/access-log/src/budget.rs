@@ -43,15 +43,14 @@ pub(crate) fn fit(
 }
 
 fn cut_texts(record: &mut Record, excess: usize) {
-    let mut widths: Vec<usize> = texts(record).map(|(_, text)| width(text)).collect();
-    widths.sort_unstable_by(|a, b| b.cmp(a));
+    let widths: Vec<usize> = texts(record).map(|(_, text)| width(text)).collect();
     let saved = |cap: usize| {
         widths
             .iter()
             .map(|width| width.saturating_sub(cap))
             .sum::<usize>()
     };
-    let longest = widths.first().copied().unwrap_or(0);
+    let longest = widths.iter().copied().max().unwrap_or(0);
     // The largest cap that saves enough, by bisection; at least the shortest.
     let (mut low, mut high) = (SHORTEST, longest.max(SHORTEST));
     while low < high {

@@ -8,6 +8,14 @@ use launchgate_sdk::trace::TraceFormat;
 use crate::config::Config;
 use crate::field::{Field, Source};
 
+const B3: [&str; 5] = [
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+];
+
 /// Names of the headers that a record needs.
 #[derive(Debug)]
 pub(crate) struct Capture(BTreeSet<Vec<u8>>);
@@ -26,39 +34,30 @@ const ALWAYS: [&str; 8] = [
 impl Capture {
     /// What this configuration needs.
     pub(crate) fn new(config: &Config, fields: &[Field]) -> Self {
-        let mut names: BTreeSet<&str> = ALWAYS.into();
+        // Inserted one by one: `collect` would bring a sort into the module.
+        let mut names = BTreeSet::new();
+        let mut insert = |name: &str| {
+            names.insert(name.to_ascii_lowercase().into_bytes());
+        };
+        ALWAYS.into_iter().for_each(&mut insert);
         for format in &config.trace {
-            names.extend(match format {
-                TraceFormat::Traceparent => &["traceparent"][..],
-                TraceFormat::B3 => &[
-                    "b3",
-                    "x-b3-traceid",
-                    "x-b3-spanid",
-                    "x-b3-sampled",
-                    "x-b3-flags",
-                ],
+            let read: &[&str] = match format {
+                TraceFormat::Traceparent => &["traceparent"],
+                TraceFormat::B3 => &B3,
                 TraceFormat::SentryTrace => &["sentry-trace"],
-            });
+            };
+            read.iter().copied().for_each(&mut insert);
         }
-        names.extend(
-            config
-                .user_id
-                .jwt
-                .as_ref()
-                .map(|claim| claim.header.as_str()),
-        );
-        names.insert(&config.user_id.header);
+        if let Some(claim) = &config.user_id.jwt {
+            insert(&claim.header);
+        }
+        insert(&config.user_id.header);
         for field in fields {
             if let Source::Header(name) = &field.source {
-                names.insert(name);
+                insert(name);
             }
         }
-        Self(
-            names
-                .into_iter()
-                .map(|name| name.to_ascii_lowercase().into_bytes())
-                .collect(),
-        )
+        Self(names)
     }
 
     /// The part of a header map that a record needs.

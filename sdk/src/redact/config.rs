@@ -124,8 +124,10 @@ impl RedactConfig {
 }
 
 fn lower(modes: &BTreeMap<String, Redaction>) -> BTreeMap<Vec<u8>, Redaction> {
-    modes
-        .iter()
-        .map(|(name, mode)| (name.to_ascii_lowercase().into_bytes(), *mode))
-        .collect()
+    // Inserted one by one: `collect` would bring a sort into the module.
+    let mut lower = BTreeMap::new();
+    for (name, mode) in modes {
+        lower.insert(name.to_ascii_lowercase().into_bytes(), *mode);
+    }
+    lower
 }

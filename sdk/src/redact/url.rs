@@ -1,5 +1,7 @@
 //! Secrets in a URL, or in a path with its query.
 
+use std::collections::BTreeMap;
+
 use super::denylist::{assigns_sensitive, is_sensitive};
 use super::path::segments;
 use super::{MASK, Redaction, Redactor};
@@ -29,10 +31,12 @@ impl Redactor {
 
     /// Scheme, authority without its user info, and path.
     fn front(&self, front: &[u8]) -> Vec<u8> {
-        let authority_at = match front.windows(3).position(|part| part == b"://") {
-            Some(at) => at + 3,
-            None if front.starts_with(b"//") => 2,
-            None => return self.path(front),
+        let scheme_end = front.windows(3).position(|part| part == b"://");
+        let authority_at = match scheme_end {
+            // A path may hold `://` too, but begins with `/`.
+            Some(at) if !front.starts_with(b"/") => at + 3,
+            _ if front.starts_with(b"//") => 2,
+            _ => return self.path(front),
         };
         let (scheme, rest) = front.split_at_checked(authority_at).unwrap_or((b"", front));
         let path_at = rest
@@ -46,9 +50,9 @@ impl Redactor {
                 out.extend_from_slice(MASK.as_bytes());
                 out.extend_from_slice(authority.get(at..).unwrap_or_default());
             }
-            None if scheme.len() > 2 => out.extend_from_slice(authority),
             // `//x/y` may as well be a path.
-            None => out.extend(self.path(authority)),
+            None if scheme == b"//" => return self.path(front),
+            None => out.extend_from_slice(authority),
         }
         out.extend(self.path(path));
         out
@@ -56,27 +60,22 @@ impl Redactor {
 
     /// Redacts a path without query.
     pub fn path(&self, path: &[u8]) -> Vec<u8> {
-        let mut secrets: Vec<_> = self
-            .path
-            .iter()
-            .flat_map(|(pattern, mode)| {
-                pattern
-                    .secrets(path)
-                    .into_iter()
-                    .map(|range| (range, *mode))
-            })
-            .collect();
-        secrets.sort_by_key(|(range, mode)| (range.start, *mode == Redaction::Keep));
-        secrets.dedup_by_key(|(range, _)| range.start);
+        let mut secrets: BTreeMap<usize, Redaction> = BTreeMap::new();
+        for (pattern, mode) in &self.path {
+            for range in pattern.secrets(path) {
+                // Of two patterns the one that redacts wins.
+                let known = secrets.entry(range.start).or_insert(*mode);
+                if *known == Redaction::Keep {
+                    *known = *mode;
+                }
+            }
+        }
         let mut out = Vec::with_capacity(path.len());
         let mut copied = 0;
         for range in segments(path) {
             out.extend_from_slice(path.get(copied..range.start).unwrap_or_default());
             let segment = path.get(range.clone()).unwrap_or_default();
-            let mode = secrets
-                .iter()
-                .find(|(secret, _)| *secret == range)
-                .map(|(_, mode)| *mode);
+            let mode = secrets.get(&range.start).copied();
             match mode {
                 Some(mode) if mode != Redaction::Keep => {
                     out.extend(mode.apply(segment, self.key.as_ref()).unwrap_or_default())
