@@ -64,10 +64,15 @@ fn guest(callbacks: &str) -> String {
 
 /// Runs a scenario (without its `plugins`) on a guest.
 fn run(name: &str, callbacks: &str, scenario: &str) -> Vec<CaseResult> {
-    let folder = std::env::temp_dir().join(format!("launchgate-emulator-{}-{name}", std::process::id()));
+    let folder =
+        std::env::temp_dir().join(format!("launchgate-emulator-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("guest.wat"), guest(callbacks)).unwrap();
-    let text = if scenario.contains("plugins:") { scenario.to_owned() } else { format!("plugins: [{{plugin: guest.wat}}]\n{scenario}") };
+    let text = if scenario.contains("plugins:") {
+        scenario.to_owned()
+    } else {
+        format!("plugins: [{{plugin: guest.wat}}]\n{scenario}")
+    };
     let file = ScenarioFile::parse(&folder.join("scenario.yaml"), &text).unwrap();
     let results = emulate(&file, &Modules::new(Path::new("dist")));
     std::fs::remove_dir_all(&folder).unwrap();
@@ -79,7 +84,13 @@ fn passes(name: &str, callbacks: &str, scenario: &str) {
     let results = run(name, callbacks, scenario);
     assert!(!results.is_empty());
     for result in results {
-        assert!(result.passed(), "{} ({}): {:#?}", result.case, result.host, result.faults);
+        assert!(
+            result.passed(),
+            "{} ({}): {:#?}",
+            result.case,
+            result.host,
+            result.faults
+        );
     }
 }
 
@@ -87,11 +98,15 @@ fn passes(name: &str, callbacks: &str, scenario: &str) {
 #[track_caller]
 fn fails(name: &str, callbacks: &str, scenario: &str) -> (String, String) {
     let results = run(name, callbacks, scenario);
-    let first = results.iter().find_map(|result| result.faults.first()).expect("a case that fails");
+    let first = results
+        .iter()
+        .find_map(|result| result.faults.first())
+        .expect("a case that fails");
     (first.finding.what.clone(), first.finding.got.clone())
 }
 
-const ON_HEADERS: &str = r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)"#;
+const ON_HEADERS: &str =
+    r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)"#;
 
 #[test]
 fn a_header_reads_its_first_value_and_replacing_leaves_one() {
@@ -132,7 +147,12 @@ cases:
 ",
     );
     assert_eq!(what, "phase");
-    assert!(got.contains("proxy_on_response_headers calls proxy_get_header_map_value on the request headers"), "{got}");
+    assert!(
+        got.contains(
+            "proxy_on_response_headers calls proxy_get_header_map_value on the request headers"
+        ),
+        "{got}"
+    );
 }
 
 #[test]
@@ -252,18 +272,32 @@ cases:
 ",
     );
     assert_eq!(what, "response");
-    assert!(got.starts_with("plugin guest paused in on_request_headers and never continued"), "{got}");
+    assert!(
+        got.starts_with("plugin guest paused in on_request_headers and never continued"),
+        "{got}"
+    );
 }
 
 #[test]
 fn an_unexpected_call_out_fails_the_case() {
-    let (what, got) = fails("unexpected", PAUSE_FOR_CALL, "clusters: {app: {}, callee: {}}\ncases: [{name: x, request: {}}]");
-    assert_eq!((what.as_str(), got.as_str()), ("call-out", "GET /call to cluster callee"));
+    let (what, got) = fails(
+        "unexpected",
+        PAUSE_FOR_CALL,
+        "clusters: {app: {}, callee: {}}\ncases: [{name: x, request: {}}]",
+    );
+    assert_eq!(
+        (what.as_str(), got.as_str()),
+        ("call-out", "GET /call to cluster callee")
+    );
 }
 
 #[test]
 fn an_answer_nobody_asked_for_fails_the_case() {
-    let (what, _) = fails("unread", "", "clusters: {app: {sequence: [{status: 500}, {status: 503}]}}\ncases: [{name: x, request: {}}]");
+    let (what, _) = fails(
+        "unread",
+        "",
+        "clusters: {app: {sequence: [{status: 500}, {status: 503}]}}\ncases: [{name: x, request: {}}]",
+    );
     assert_eq!(what, "cluster app: sequence[1]");
 }
 
@@ -295,7 +329,11 @@ const TRAP: &str = r#"(func (export "proxy_on_request_headers") (param i32 i32 i
 
 #[test]
 fn a_dead_vm_is_treated_by_its_failure_policy() {
-    for (policy, then, later) in [("fail_closed", 503, 503), ("fail_open", 200, 200), ("fail_reload", 503, 200)] {
+    for (policy, then, later) in [
+        ("fail_closed", 503, 503),
+        ("fail_open", 200, 200),
+        ("fail_reload", 503, 200),
+    ] {
         passes(
             policy,
             TRAP,
@@ -340,14 +378,19 @@ fn a_missing_import_is_named() {
         br#"(module (import "env" "proxy_nope" (func)) (memory (export "memory") 1)
             (func (export "proxy_abi_version_0_2_1")) (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#,
     );
-    assert_eq!(module.err().unwrap().to_string(), "failed to load Wasm module: missing import: env.proxy_nope");
+    assert_eq!(
+        module.err().unwrap().to_string(),
+        "failed to load Wasm module: missing import: env.proxy_nope"
+    );
 }
 
 #[test]
 fn a_fault_makes_a_host_call_answer_its_status() {
     passes(
         "fault",
-        &format!("{ON_HEADERS} (call $n (call $share (i32.const 130) (i32.const 3) (i32.const 110) (i32.const 3) (i32.const 0))) (i32.const 0))"),
+        &format!(
+            "{ON_HEADERS} (call $n (call $share (i32.const 130) (i32.const 3) (i32.const 110) (i32.const 3) (i32.const 0))) (i32.const 0))"
+        ),
         "
 cases:
   - name: then it works again

@@ -60,10 +60,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let file = ScenarioFile::parse(&std::env::current_dir()?.join("run.yaml"), &scenario(args)?.to_string())?;
+    let file = ScenarioFile::parse(
+        &std::env::current_dir()?.join("run.yaml"),
+        &scenario(args)?.to_string(),
+    )?;
     let group = file.groups.first().context("no case")?;
     let case = group.cases.first().context("no case")?;
-    let mut host = EmulatorHost::new(Modules::new(args.dist.clone()), 1, vec![0]).tracing(args.trace);
+    let mut host =
+        EmulatorHost::new(Modules::new(args.dist.clone()), 1, vec![0]).tracing(args.trace);
     let started = host.start(&group.setup)?;
     let mut all = host.observe()?;
     if started == Started::Refused {
@@ -85,17 +89,25 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         println!("{line}");
     }
     show_all(&all);
-    Ok(if all.traps.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all.traps.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn scenario(args: &Args) -> anyhow::Result<Value> {
     let config = match args.config.strip_prefix('@') {
-        Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?,
+        Some(path) => {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?
+        }
         None => args.config.clone(),
     };
     let pairs = |texts: &[String], separator: char| -> anyhow::Result<Vec<(String, String)>> {
         let split = |text: &String| {
-            let (name, value) = text.split_once(separator).with_context(|| format!("`{text}`: expected a {separator:?}"))?;
+            let (name, value) = text
+                .split_once(separator)
+                .with_context(|| format!("`{text}`: expected a {separator:?}"))?;
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         };
         texts.iter().map(split).collect()
@@ -107,8 +119,10 @@ fn scenario(args: &Args) -> anyhow::Result<Value> {
             values.push(json!(value));
         }
     }
-    let env: serde_json::Map<String, Value> =
-        pairs(&args.env, '=')?.into_iter().map(|(name, value)| (name, json!(value))).collect();
+    let env: serde_json::Map<String, Value> = pairs(&args.env, '=')?
+        .into_iter()
+        .map(|(name, value)| (name, json!(value)))
+        .collect();
     let upstream: Value = serde_json::from_str(&args.upstream).context("--upstream")?;
     let mut request = json!({
         "method": args.method, "path": args.path, "authority": args.authority, "headers": headers,
@@ -149,7 +163,12 @@ fn show_all(all: &Observed) {
             println!("hangs: {reason}");
         }
         for request in &exchange.upstream {
-            println!("> {} {} to cluster {}", show(&request.method), show(&request.path), request.cluster);
+            println!(
+                "> {} {} to cluster {}",
+                show(&request.method),
+                show(&request.path),
+                request.cluster
+            );
             for (name, value) in &request.headers {
                 println!("> {}: {}", show(name), show(value));
             }
@@ -159,15 +178,25 @@ fn show_all(all: &Observed) {
         }
     }
     for callout in &all.callouts {
-        println!("call-out {} {} to cluster {}: {}", show(&callout.method), show(&callout.path), callout.cluster, show(&callout.body));
+        println!(
+            "call-out {} {} to cluster {}: {}",
+            show(&callout.method),
+            show(&callout.path),
+            callout.cluster,
+            show(&callout.body)
+        );
     }
     for line in &all.logs {
         println!("log {:?} {}: {}", line.level, line.plugin, line.message);
     }
     for (name, stat) in &all.stats {
         match stat {
-            Stat::Counter(value) | Stat::Gauge(value) if *value > 0 => println!("stat {name} = {value}"),
-            Stat::Histogram { count, sum } if *count > 0 => println!("stat {name} = {count} samples, sum {sum}"),
+            Stat::Counter(value) | Stat::Gauge(value) if *value > 0 => {
+                println!("stat {name} = {value}")
+            }
+            Stat::Histogram { count, sum } if *count > 0 => {
+                println!("stat {name} = {count} samples, sum {sum}")
+            }
             _ => {}
         }
     }

@@ -24,17 +24,28 @@ pub struct Find {
 }
 
 /// Runs so many mutants; answers the first that breaks something, shrunk.
-pub fn fuzz(file: &ScenarioFile, modules: &Modules, seed: u64, runs: u64) -> anyhow::Result<Option<Find>> {
+pub fn fuzz(
+    file: &ScenarioFile,
+    modules: &Modules,
+    seed: u64,
+    runs: u64,
+) -> anyhow::Result<Option<Find>> {
     let mut dice = Dice(seed.max(1));
     for group in file.groups.iter().filter(|group| !group.setup.refused) {
-        let requests: Vec<&Request> =
-            group.cases.iter().flat_map(|case| &case.steps).filter_map(|step| step.request.as_ref()).collect();
+        let requests: Vec<&Request> = group
+            .cases
+            .iter()
+            .flat_map(|case| &case.steps)
+            .filter_map(|step| step.request.as_ref())
+            .collect();
         if requests.is_empty() {
             continue;
         }
         let mut host = start(group, modules)?;
         for _ in 0..runs {
-            let Some(seedling) = requests.get(dice.below(requests.len())) else { continue };
+            let Some(seedling) = requests.get(dice.below(requests.len())) else {
+                continue;
+            };
             let request = mutate(seedling, &mut dice);
             if problem(&mut host, &request)?.is_some() {
                 return shrink(group, modules, request).map(Some);
@@ -55,21 +66,37 @@ fn start(group: &Group, modules: &Modules) -> anyhow::Result<EmulatorHost> {
 }
 
 fn problem(host: &mut EmulatorHost, request: &Request) -> anyhow::Result<Option<String>> {
-    host.act(&Step { request: Some(request.clone()), ..Step::default() })?;
+    host.act(&Step {
+        request: Some(request.clone()),
+        ..Step::default()
+    })?;
     Ok(broken(&host.observe()?))
 }
 
 fn broken(seen: &Observed) -> Option<String> {
-    let hung = seen.exchanges.iter().find_map(|exchange| exchange.hung.clone());
-    seen.traps.first().cloned().or(hung).or_else(|| seen.faults.first().cloned())
+    let hung = seen
+        .exchanges
+        .iter()
+        .find_map(|exchange| exchange.hung.clone());
+    seen.traps
+        .first()
+        .cloned()
+        .or(hung)
+        .or_else(|| seen.faults.first().cloned())
 }
 
 fn shrink(group: &Group, modules: &Modules, mut request: Request) -> anyhow::Result<Find> {
-    let breaks = |request: &Request| -> anyhow::Result<Option<String>> { problem(&mut start(group, modules)?, request) };
+    let breaks = |request: &Request| -> anyhow::Result<Option<String>> {
+        problem(&mut start(group, modules)?, request)
+    };
     // A request that breaks nothing alone needs what came before it: then it is reported as it is.
     let Some(mut problem) = breaks(&request)? else {
         let text = "broke after other requests, not alone".to_owned();
-        return Ok(Find { scenario: scenario(group, &request), problem: text, request });
+        return Ok(Find {
+            scenario: scenario(group, &request),
+            problem: text,
+            request,
+        });
     };
     loop {
         let smaller = candidates(&request);
@@ -81,7 +108,11 @@ fn shrink(group: &Group, modules: &Modules, mut request: Request) -> anyhow::Res
             }
         }
         if !shrunk {
-            return Ok(Find { scenario: scenario(group, &request), problem, request });
+            return Ok(Find {
+                scenario: scenario(group, &request),
+                problem,
+                request,
+            });
         }
     }
 }
@@ -95,7 +126,14 @@ fn candidates(request: &Request) -> Vec<Request> {
         all.push(less);
     }
     for index in 0..request.headers.0.len() {
-        for half in halves(request.headers.0.get(index).map(|(_, value)| value.as_slice()).unwrap_or_default()) {
+        for half in halves(
+            request
+                .headers
+                .0
+                .get(index)
+                .map(|(_, value)| value.as_slice())
+                .unwrap_or_default(),
+        ) {
             let mut less = request.clone();
             if let Some((_, value)) = less.headers.0.get_mut(index) {
                 *value = half;
@@ -103,13 +141,27 @@ fn candidates(request: &Request) -> Vec<Request> {
             all.push(less);
         }
     }
-    all.extend(halves(&request.path).into_iter().filter(|path| path.starts_with(b"/")).map(|path| {
-        let path = Bytes(path);
-        Request { path, ..request.clone() }
-    }));
+    all.extend(
+        halves(&request.path)
+            .into_iter()
+            .filter(|path| path.starts_with(b"/"))
+            .map(|path| {
+                let path = Bytes(path);
+                Request {
+                    path,
+                    ..request.clone()
+                }
+            }),
+    );
     if let Some(body) = &request.body {
-        all.push(Request { body: None, ..request.clone() });
-        all.extend(halves(body).into_iter().map(|half| Request { body: Some(Bytes(half)), ..request.clone() }));
+        all.push(Request {
+            body: None,
+            ..request.clone()
+        });
+        all.extend(halves(body).into_iter().map(|half| Request {
+            body: Some(Bytes(half)),
+            ..request.clone()
+        }));
     }
     all
 }
@@ -125,11 +177,15 @@ fn halves(bytes: &[u8]) -> Vec<Vec<u8>> {
 fn scenario(group: &Group, request: &Request) -> String {
     let bytes = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) => json!(text),
-        Err(_) => json!({"hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()}),
+        Err(_) => {
+            json!({"hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()})
+        }
     };
     let mut headers = serde_json::Map::new();
     for (name, value) in &request.headers.0 {
-        let values = headers.entry(String::from_utf8_lossy(name).into_owned()).or_insert_with(|| json!([]));
+        let values = headers
+            .entry(String::from_utf8_lossy(name).into_owned())
+            .or_insert_with(|| json!([]));
         if let Value::Array(values) = values {
             values.push(bytes(value));
         }
@@ -156,17 +212,39 @@ fn scenario(group: &Group, request: &Request) -> String {
 
 fn mutate(seedling: &Request, dice: &mut Dice) -> Request {
     const NAMES: [&str; 16] = [
-        "authorization", "cookie", "content-type", "forwarded", "host", "traceparent", "tracestate", "user-agent",
-        "x-canary", "x-forwarded-for", "x-forwarded-proto", "x-request-id", "x-real-ip", "accept", "referer", "grpc-timeout",
+        "authorization",
+        "cookie",
+        "content-type",
+        "forwarded",
+        "host",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+        "x-canary",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+        "x-real-ip",
+        "accept",
+        "referer",
+        "grpc-timeout",
     ];
     let mut request = seedling.clone();
-    (request.background, request.repeat, request.timeout, request.id) = (false, 1, None, None);
+    (
+        request.background,
+        request.repeat,
+        request.timeout,
+        request.id,
+    ) = (false, 1, None, None);
     for _ in 0..=dice.below(3) {
         match dice.below(6) {
             0 => request.path.0.extend(dice.bytes(24)),
             1 => {
                 let name = NAMES.get(dice.below(NAMES.len())).copied().unwrap_or("x");
-                request.headers.0.push((name.as_bytes().to_vec(), dice.bytes(64)));
+                request
+                    .headers
+                    .0
+                    .push((name.as_bytes().to_vec(), dice.bytes(64)));
             }
             2 => {
                 let index = dice.below(request.headers.0.len().max(1));
@@ -212,14 +290,28 @@ impl Dice {
 
     fn bytes(&mut self, most: usize) -> Vec<u8> {
         const HARD: [&[u8]; 12] = [
-            b"\xff\xfe", b"%00", b"%2e%2e/", b"..", b"//", b"\\", b";.;x=.=y;.;", b"\"", b"\xc3\x28", b"999999999999999999999",
-            b",,,", b"=;=",
+            b"\xff\xfe",
+            b"%00",
+            b"%2e%2e/",
+            b"..",
+            b"//",
+            b"\\",
+            b";.;x=.=y;.;",
+            b"\"",
+            b"\xc3\x28",
+            b"999999999999999999999",
+            b",,,",
+            b"=;=",
         ];
         let mut bytes = Vec::new();
         let length = self.below(most);
         while bytes.len() < length {
             if self.below(4) == 0 {
-                bytes.extend_from_slice(HARD.get(self.below(HARD.len())).copied().unwrap_or_default());
+                bytes.extend_from_slice(
+                    HARD.get(self.below(HARD.len()))
+                        .copied()
+                        .unwrap_or_default(),
+                );
             } else {
                 bytes.push(u8::try_from(self.below(256)).unwrap_or(0));
             }

@@ -1,5 +1,7 @@
 //! Statements about one value inside a JSON document.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -12,7 +14,9 @@ use super::matcher::{Mismatch, Pattern};
 pub enum JsonRule {
     /// All of these statements.
     Detail(Box<JsonDetail>),
-    /// Equal to this.
+    /// A mapping in which these keys are so; others may be anything.
+    Fields(BTreeMap<String, JsonRule>),
+    /// Equal to this; `null` is null or absent.
     Equals(Value),
 }
 
@@ -20,6 +24,13 @@ pub enum JsonRule {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct JsonDetail {
+    /// Equal to this, whole.
+    #[serde(alias = "json_equals")]
+    pub equals: Option<Value>,
+    /// There, and not this.
+    pub not: Option<Value>,
+    /// Text that does not contain this.
+    pub lacks: Option<String>,
     /// Text that this regular expression matches.
     pub matches: Option<Pattern>,
     /// Text that contains this, or a list that contains this value.
@@ -67,8 +78,16 @@ impl JsonRule {
             })
         };
         match self {
+            JsonRule::Equals(Value::Null) if found.is_none() => Ok(()),
             JsonRule::Equals(expected) if found == Some(expected) => Ok(()),
             JsonRule::Equals(expected) => fail(expected.to_string()),
+            JsonRule::Fields(fields) => match found {
+                Some(Value::Object(map)) => fields.iter().try_for_each(|(key, rule)| {
+                    rule.check(map.get(key))
+                        .map_err(|mismatch| mismatch.at(key))
+                }),
+                _ => fail("a mapping".to_owned()),
+            },
             JsonRule::Detail(detail) => match detail.broken(found) {
                 Some(expected) => fail(expected),
                 None => Ok(()),
@@ -86,6 +105,19 @@ impl JsonDetail {
             return Some("present".to_owned());
         };
         let text = value.as_str().unwrap_or_default();
+        if let Some(expected) = self.equals.as_ref().filter(|expected| *expected != value) {
+            return Some(expected.to_string());
+        }
+        if let Some(unwanted) = self.not.as_ref().filter(|unwanted| *unwanted == value) {
+            return Some(format!("anything but {unwanted}"));
+        }
+        if let Some(part) = self
+            .lacks
+            .as_ref()
+            .filter(|part| text.contains(part.as_str()))
+        {
+            return Some(format!("text without {part}"));
+        }
         if self
             .matches
             .as_ref()
@@ -153,5 +185,39 @@ fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn holds(rule: Value, found: Option<Value>) -> bool {
+        serde_json::from_value::<JsonRule>(rule)
+            .unwrap()
+            .check(found.as_ref())
+            .is_ok()
+    }
+
+    #[test]
+    fn a_mapping_states_some_fields_and_equals_states_all() {
+        let both = Some(json!({"a": 1, "b": {"c": "x"}}));
+        assert!(holds(json!({"b": {"c": "x"}}), both.clone()));
+        assert!(!holds(json!({"b": {"c": "y"}}), both.clone()));
+        assert!(!holds(json!({"equals": {"a": 1}}), both.clone()));
+        assert!(holds(
+            json!({"json_equals": {"a": 1, "b": {"c": "x"}}}),
+            both
+        ));
+    }
+
+    #[test]
+    fn null_is_null_or_absent() {
+        assert!(holds(json!(null), None));
+        assert!(holds(json!(null), Some(json!(null))));
+        assert!(!holds(json!(null), Some(json!(0))));
+        assert!(holds(json!({"not": "a"}), Some(json!("b"))));
+        assert!(!holds(json!({"not": "a"}), None));
     }
 }

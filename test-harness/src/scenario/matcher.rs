@@ -46,8 +46,8 @@ pub struct Rule {
     pub present: Option<bool>,
     /// How many bytes.
     pub length: Option<usize>,
-    /// It is JSON, and at each path (`a.b.0`, or `/a/b/0`) there is this: a literal, or a mapping of `matches`, `contains`,
-    /// `present`, `min`, `max`, `length`, `type`.
+    /// It is JSON, and at each path (`a.b.0`, or `/a/b/0`) there is this: a literal, a mapping of some fields, or one of `equals`, `not`,
+    /// `matches`, `contains`, `lacks`, `present`, `min`, `max`, `length`, `type`. `null` is null or absent.
     pub json: Option<BTreeMap<String, JsonRule>>,
     /// It is JSON equal to this, whole.
     pub json_equals: Option<Value>,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::check::{Finding, Judge, check_budget, check_logs};
-use super::host::{Cost, Observed, ScenarioHost, Stat, Started};
+use super::host::{Cost, Observed, ScenarioHost, Started, Stat};
 use super::load::{Group, ResolvedCase, ScenarioFile};
 use crate::emulator::{EmulatorHost, Modules};
 
@@ -44,22 +44,39 @@ pub struct StepFault {
 }
 
 /// Runs a group on a host.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "tells how long a case took, decides nothing"
+)]
 pub fn run_group(host: &mut dyn ScenarioHost, group: &Group) -> Vec<CaseResult> {
     let mut results = Vec::new();
     let mut running = false;
     for (position, case) in group.cases.iter().enumerate() {
         let begun = Instant::now();
-        let mut run = Run { faults: Vec::new(), before: BTreeMap::new(), costs: Vec::new() };
-        let outcome = if running { Ok(Vec::new()) } else { start(host, group, case, position == 0, &mut run) };
+        let mut run = Run {
+            faults: Vec::new(),
+            before: BTreeMap::new(),
+            costs: Vec::new(),
+        };
+        let outcome = if running {
+            Ok(())
+        } else {
+            start(host, group, case, position == 0, &mut run)
+        };
         match outcome {
-            Ok(early) => {
+            Ok(()) => {
                 running = run.faults.is_empty() && !group.setup.refused;
-                let _ = early;
                 if running && let Err(error) = run.case(host, case, group) {
-                    run.fault("run", Finding::new("host", "a step that can be done", format!("{error:#}")));
+                    run.fault(
+                        "run",
+                        Finding::new("host", "a step that can be done", format!("{error:#}")),
+                    );
                 }
             }
-            Err(error) => run.fault("load", Finding::new("host", "a gateway that starts", format!("{error:#}"))),
+            Err(error) => run.fault(
+                "load",
+                Finding::new("host", "a gateway that starts", format!("{error:#}")),
+            ),
         }
         // After a failure the next case gets new VMs, so that one fault is told once.
         running &= run.faults.is_empty();
@@ -83,14 +100,26 @@ fn start(
     case: &ResolvedCase,
     first: bool,
     run: &mut Run,
-) -> anyhow::Result<Vec<Finding>> {
+) -> anyhow::Result<()> {
     let started = host.start(&group.setup)?;
     let seen = host.observe()?;
     let mut findings = Vec::new();
-    let expected = if group.setup.refused { Started::Refused } else { Started::Running };
+    let expected = if group.setup.refused {
+        Started::Refused
+    } else {
+        Started::Running
+    };
     if started != expected {
-        let logs: Vec<String> = seen.logs.iter().map(|l| format!("[{:?}] {}", l.level, l.message)).collect();
-        let got = format!("{started:?}\n{}\n{}", logs.join("\n"), seen.traps.join("\n"));
+        let logs: Vec<String> = seen
+            .logs
+            .iter()
+            .map(|l| format!("[{:?}] {}", l.level, l.message))
+            .collect();
+        let got = format!(
+            "{started:?}\n{}\n{}",
+            logs.join("\n"),
+            seen.traps.join("\n")
+        );
         findings.push(Finding::new("load", format!("{expected:?}"), got));
     }
     if let Some(load) = case.load.as_ref().filter(|_| first) {
@@ -101,7 +130,7 @@ fn start(
     }
     run.before = seen.stats;
     run.costs.extend(seen.costs);
-    Ok(Vec::new())
+    Ok(())
 }
 
 struct Run {
@@ -112,10 +141,18 @@ struct Run {
 
 impl Run {
     fn fault(&mut self, step: &str, finding: Finding) {
-        self.faults.push(StepFault { step: step.to_owned(), finding });
+        self.faults.push(StepFault {
+            step: step.to_owned(),
+            finding,
+        });
     }
 
-    fn case(&mut self, host: &mut dyn ScenarioHost, case: &ResolvedCase, group: &Group) -> anyhow::Result<()> {
+    fn case(
+        &mut self,
+        host: &mut dyn ScenarioHost,
+        case: &ResolvedCase,
+        group: &Group,
+    ) -> anyhow::Result<()> {
         host.set_clusters(&case.clusters)?;
         if self.before.is_empty() {
             self.before = host.observe()?.stats;
@@ -123,21 +160,38 @@ impl Run {
         let at_start = self.before.clone();
         let mut all = Observed::default();
         for (number, step) in case.steps.iter().enumerate() {
-            let name = step.name.clone().unwrap_or_else(|| format!("step {}", number + 1));
+            let name = step
+                .name
+                .clone()
+                .unwrap_or_else(|| format!("step {}", number + 1));
             host.act(step)?;
             let seen = host.observe()?;
             let wants = !step.expect.prometheus.is_empty();
-            let prometheus = if wants { host.prometheus(&group.setup.labels)? } else { String::new() };
+            let prometheus = if wants {
+                host.prometheus(&group.setup.labels)?
+            } else {
+                String::new()
+            };
             let blind = host.blind_spots();
-            let judge = Judge { allow: &case.allow, blind, before: &self.before, prometheus: &prometheus };
+            let judge = Judge {
+                allow: &case.allow,
+                blind,
+                before: &self.before,
+                prometheus: &prometheus,
+            };
             for finding in judge.check(&step.expect, &seen) {
                 self.fault(&name, finding);
             }
             if let Some(reload) = &step.reload
-                && seen.reload_refused.is_some_and(|refused| refused != reload.refused)
+                && seen
+                    .reload_refused
+                    .is_some_and(|refused| refused != reload.refused)
             {
                 let word = |refused: bool| if refused { "refused" } else { "accepted" };
-                self.fault(&name, Finding::new("reload", word(reload.refused), word(!reload.refused)));
+                self.fault(
+                    &name,
+                    Finding::new("reload", word(reload.refused), word(!reload.refused)),
+                );
             }
             self.before.clone_from(&seen.stats);
             gather(&mut all, seen);
@@ -164,14 +218,25 @@ impl Run {
         check_budget(&case.budget, all, &mut findings);
         if case.steps.len() != 1 || !is_default(case) {
             let wants = !case.total.prometheus.is_empty();
-            let prometheus = if wants { host.prometheus(&group.setup.labels)? } else { String::new() };
+            let prometheus = if wants {
+                host.prometheus(&group.setup.labels)?
+            } else {
+                String::new()
+            };
             // Steps have judged what is unexpected; here only what is written counts.
             let mut allow = case.allow.clone();
             (allow.hang, allow.trap, allow.phase) = (true, true, true);
             allow.logs.push(String::new());
-            allow.callouts.extend(all.callouts.iter().map(|callout| callout.cluster.clone()));
+            allow
+                .callouts
+                .extend(all.callouts.iter().map(|callout| callout.cluster.clone()));
             let blind = host.blind_spots();
-            let judge = Judge { allow: &allow, blind, before: at_start, prometheus: &prometheus };
+            let judge = Judge {
+                allow: &allow,
+                blind,
+                before: at_start,
+                prometheus: &prometheus,
+            };
             findings.extend(judge.check(&case.total, all));
         }
         for finding in findings {
@@ -200,21 +265,36 @@ fn gather(all: &mut Observed, seen: Observed) {
 
 /// Runs a file on the emulator: each worker count, several assignments. A case is reported once: its first failure, or a pass.
 pub fn emulate(file: &ScenarioFile, modules: &Modules) -> Vec<CaseResult> {
-    emulate_with(file, |workers, assignment| EmulatorHost::new(modules.clone(), workers, assignment))
+    emulate_with(file, |workers, assignment| {
+        EmulatorHost::new(modules.clone(), workers, assignment)
+    })
 }
 
 /// The same with hosts of the caller's making.
-pub fn emulate_with(file: &ScenarioFile, make: impl Fn(u32, Vec<u32>) -> EmulatorHost) -> Vec<CaseResult> {
+pub fn emulate_with(
+    file: &ScenarioFile,
+    make: impl Fn(u32, Vec<u32>) -> EmulatorHost,
+) -> Vec<CaseResult> {
     let mut by_index: BTreeMap<usize, CaseResult> = BTreeMap::new();
     for workers in &file.workers {
         for group in &file.groups {
             for assignment in assignments(*workers, requests(group)) {
                 let mut host = make(*workers, assignment);
                 for result in run_group(&mut host, group) {
-                    let kept = by_index.get(&result.index).is_some_and(|known| !known.passed());
+                    let kept = by_index
+                        .get(&result.index)
+                        .is_some_and(|known| !known.passed());
                     if !kept {
-                        let took = by_index.get(&result.index).map_or(Duration::ZERO, |known| known.took);
-                        by_index.insert(result.index, CaseResult { took: took + result.took, ..result });
+                        let took = by_index
+                            .get(&result.index)
+                            .map_or(Duration::ZERO, |known| known.took);
+                        by_index.insert(
+                            result.index,
+                            CaseResult {
+                                took: took + result.took,
+                                ..result
+                            },
+                        );
                     }
                 }
             }
@@ -225,7 +305,13 @@ pub fn emulate_with(file: &ScenarioFile, make: impl Fn(u32, Vec<u32>) -> Emulato
 
 /// The most requests that a case of this group sends.
 fn requests(group: &Group) -> u32 {
-    let of_case = |case: &ResolvedCase| case.steps.iter().filter_map(|s| s.request.as_ref()).map(|r| r.repeat.max(1)).sum();
+    let of_case = |case: &ResolvedCase| {
+        case.steps
+            .iter()
+            .filter_map(|s| s.request.as_ref())
+            .map(|r| r.repeat.max(1))
+            .sum()
+    };
     group.cases.iter().map(of_case).max().unwrap_or(0)
 }
 
@@ -244,7 +330,11 @@ fn assignments(workers: u32, requests: u32) -> Vec<Vec<u32>> {
         all = all
             .into_iter()
             .flat_map(|plan| {
-                let next = plan.iter().max().map_or(0, |most| most + 1).min(workers - 1);
+                let next = plan
+                    .iter()
+                    .max()
+                    .map_or(0, |most| most + 1)
+                    .min(workers - 1);
                 (0..=next).map(move |worker| [plan.clone(), vec![worker]].concat())
             })
             .collect();

@@ -15,27 +15,43 @@ impl StatName {
     /// Parses `name` or `name{label="value",…}`; the quotes may be left out.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((family, rest)) = text.split_once('{') else {
-            return Ok(StatName { family: text.to_owned(), labels: Vec::new() });
+            return Ok(StatName {
+                family: text.to_owned(),
+                labels: Vec::new(),
+            });
         };
-        let inner = rest.strip_suffix('}').ok_or_else(|| format!("`{text}` lacks its closing brace"))?;
+        let inner = rest
+            .strip_suffix('}')
+            .ok_or_else(|| format!("`{text}` lacks its closing brace"))?;
         let mut labels = Vec::new();
         let mut rest = inner.trim();
         while !rest.is_empty() {
-            let (key, after) = rest.split_once('=').ok_or_else(|| format!("`{text}`: expected label=\"value\""))?;
+            let (key, after) = rest
+                .split_once('=')
+                .ok_or_else(|| format!("`{text}`: expected label=\"value\""))?;
             let (value, after) = match after.strip_prefix('"') {
-                Some(quoted) => quoted.split_once('"').ok_or_else(|| format!("`{text}` lacks a quote"))?,
-                None => after.split_once(',').map_or((after, ""), |(value, _)| (value, after.get(value.len()..).unwrap_or(""))),
+                Some(quoted) => quoted
+                    .split_once('"')
+                    .ok_or_else(|| format!("`{text}` lacks a quote"))?,
+                None => after.split_once(',').map_or((after, ""), |(value, _)| {
+                    (value, after.get(value.len()..).unwrap_or(""))
+                }),
             };
             labels.push((key.trim().to_owned(), value.to_owned()));
             rest = after.trim_start_matches([',', ' ']);
         }
         labels.sort();
-        Ok(StatName { family: family.trim().to_owned(), labels })
+        Ok(StatName {
+            family: family.trim().to_owned(),
+            labels,
+        })
     }
 
     /// Whether a stat of Envoy is this one: the same family, the same labels in any order.
     pub fn is(&self, stat: &str) -> bool {
-        let Some(rest) = stat.strip_prefix(&self.family) else { return false };
+        let Some(rest) = stat.strip_prefix(&self.family) else {
+            return false;
+        };
         let mut labels = Vec::new();
         for pair in rest.split_terminator(";.;") {
             match pair.split_once("=.=") {
@@ -51,13 +67,18 @@ impl StatName {
     pub fn find(&self, stats: &BTreeMap<String, Stat>) -> Option<Stat> {
         let from = stats.range(self.family.clone()..);
         let mut family = from.take_while(|(name, _)| name.starts_with(&self.family));
-        family.find(|(name, _)| self.is(name)).map(|(_, stat)| *stat)
+        family
+            .find(|(name, _)| self.is(name))
+            .map(|(_, stat)| *stat)
     }
 
     /// Names of this family that there are, for messages.
     pub fn family<'a>(&self, stats: &'a BTreeMap<String, Stat>) -> Vec<&'a str> {
         let from = stats.range(self.family.clone()..);
-        from.take_while(|(name, _)| name.starts_with(&self.family)).map(|(name, _)| name.as_str()).take(12).collect()
+        from.take_while(|(name, _)| name.starts_with(&self.family))
+            .map(|(name, _)| name.as_str())
+            .take(12)
+            .collect()
     }
 }
 
@@ -74,11 +95,18 @@ mod tests {
         assert!(!name.is("x_total"));
         assert!(StatName::parse("x_total").unwrap().is("x_total"));
         assert!(!StatName::parse("x_total").unwrap().is("x_total_more"));
-        assert!(StatName::parse(r#"x_total{a="b,c"}"#).unwrap().is("x_totala=.=b,c;.;"));
+        assert!(
+            StatName::parse(r#"x_total{a="b,c"}"#)
+                .unwrap()
+                .is("x_totala=.=b,c;.;")
+        );
     }
 
     #[test]
     fn a_missing_brace_is_named() {
-        assert_eq!(StatName::parse("x{a=1").unwrap_err(), "`x{a=1` lacks its closing brace");
+        assert_eq!(
+            StatName::parse("x{a=1").unwrap_err(),
+            "`x{a=1` lacks its closing brace"
+        );
     }
 }
