@@ -1,7 +1,7 @@
 //! Asks a module whether it takes a configuration: `envoy --mode validate` runs the module's `on_configure` and fails when it
 //! says no.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use launchgate_harness::envoy::{Bootstrap, Launch, Plugin};
 
@@ -18,7 +18,10 @@ pub(crate) fn configure(
     for (name, value) in environment {
         plugin = plugin.environment(name, value);
     }
-    let launch = Launch::new(Bootstrap::gateway(&[plugin])).concurrency(1);
+    // The route of a gateway needs its cluster; nothing is ever sent there.
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
+    let bootstrap = Bootstrap::gateway(&[plugin]).endpoint("app", nowhere);
+    let launch = Launch::new(bootstrap).concurrency(1);
     let validation = launch.validate().map_err(|e| format!("{e:#}"))?;
     if validation.accepted {
         return Ok(());
