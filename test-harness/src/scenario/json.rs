@@ -50,20 +50,34 @@ pub struct JsonDetail {
 
 impl<'de> Deserialize<'de> for JsonRule {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        const WORDS: [&str; 7] = [
-            "matches", "contains", "present", "min", "max", "length", "type",
+        const WORDS: [&str; 11] = [
+            "equals",
+            "json_equals",
+            "not",
+            "lacks",
+            "matches",
+            "contains",
+            "present",
+            "min",
+            "max",
+            "length",
+            "type",
         ];
         let value = Value::deserialize(deserializer)?;
-        match &value {
-            Value::Object(map)
-                if !map.is_empty() && map.keys().all(|key| WORDS.contains(&key.as_str())) =>
-            {
-                serde_json::from_value(value)
-                    .map(JsonRule::Detail)
-                    .map_err(serde::de::Error::custom)
-            }
-            _ => Ok(JsonRule::Equals(value)),
+        let Value::Object(map) = &value else {
+            return Ok(JsonRule::Equals(value));
+        };
+        if map.is_empty() {
+            return Ok(JsonRule::Equals(value));
         }
+        if map.keys().all(|key| WORDS.contains(&key.as_str())) {
+            let detail: JsonDetail =
+                serde_json::from_value(value).map_err(serde::de::Error::custom)?;
+            return Ok(JsonRule::Detail(Box::new(detail)));
+        }
+        let fields: BTreeMap<String, JsonRule> =
+            serde_json::from_value(value).map_err(serde::de::Error::custom)?;
+        Ok(JsonRule::Fields(fields))
     }
 }
 
