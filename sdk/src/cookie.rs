@@ -15,22 +15,29 @@ use crate::headers::{Headers, is_token_byte};
 
 /// Name and value of each cookie of a request, in the order sent.
 pub fn cookies(request: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
-    request.all("cookie").flat_map(|field| field.split(|byte| *byte == b';')).filter_map(|piece| {
-        let (name, value) = split_once(piece.trim_ascii(), b'=')?;
-        let name = name.trim_ascii_end();
-        (!name.is_empty()).then_some((name, value.trim_ascii_start()))
-    })
+    request
+        .all("cookie")
+        .flat_map(|field| field.split(|byte| *byte == b';'))
+        .filter_map(|piece| {
+            let (name, value) = split_once(piece.trim_ascii(), b'=')?;
+            let name = name.trim_ascii_end();
+            (!name.is_empty()).then_some((name, value.trim_ascii_start()))
+        })
 }
 
 /// The value of the first cookie of a name. Names are case-sensitive. A client can send several: for a decision that must not
 /// be ambiguous use [`only_cookie`].
 pub fn cookie<'a>(request: &'a Headers, name: &str) -> Option<&'a [u8]> {
-    cookies(request).find(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value)
+    cookies(request)
+        .find(|(own, _)| *own == name.as_bytes())
+        .map(|(_, value)| value)
 }
 
 /// The value of a cookie whose name is there exactly once.
 pub fn only_cookie<'a>(request: &'a Headers, name: &str) -> Option<&'a [u8]> {
-    let mut values = cookies(request).filter(|(own, _)| *own == name.as_bytes()).map(|(_, value)| value);
+    let mut values = cookies(request)
+        .filter(|(own, _)| *own == name.as_bytes())
+        .map(|(_, value)| value);
     let value = values.next()?;
     values.next().is_none().then_some(value)
 }
@@ -59,7 +66,9 @@ impl SameSite {
 
     /// Reads an attribute's value; `None` for one that browsers do not know.
     pub fn parse(value: &[u8]) -> Option<Self> {
-        [Self::Strict, Self::Lax, Self::None].into_iter().find(|known| value.eq_ignore_ascii_case(known.as_str().as_bytes()))
+        [Self::Strict, Self::Lax, Self::None]
+            .into_iter()
+            .find(|known| value.eq_ignore_ascii_case(known.as_str().as_bytes()))
     }
 }
 
@@ -110,8 +119,15 @@ impl<'a> SetCookie<'a> {
     pub fn parse(field: &'a [u8]) -> Self {
         let mut pieces = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let pair = pieces.next().unwrap_or_default();
-        let attributes = pieces.filter(|piece| !piece.is_empty()).map(Cow::Borrowed).collect();
-        Self { pair: Cow::Borrowed(pair), attributes, changed: false }
+        let attributes = pieces
+            .filter(|piece| !piece.is_empty())
+            .map(Cow::Borrowed)
+            .collect();
+        Self {
+            pair: Cow::Borrowed(pair),
+            attributes,
+            changed: false,
+        }
     }
 
     /// A new cookie without attributes.
@@ -125,7 +141,11 @@ impl<'a> SetCookie<'a> {
         if !value.bytes().all(is_cookie_octet) {
             return Err(InvalidCookie::Value);
         }
-        Ok(SetCookie { pair: Cow::Owned(format!("{name}={value}").into_bytes()), attributes: Vec::new(), changed: true })
+        Ok(SetCookie {
+            pair: Cow::Owned(format!("{name}={value}").into_bytes()),
+            attributes: Vec::new(),
+            changed: true,
+        })
     }
 
     /// The name; empty where there is none.
@@ -140,7 +160,11 @@ impl<'a> SetCookie<'a> {
 
     /// What the name demands.
     pub fn prefix(&self) -> Option<Prefix> {
-        let has = |prefix: &str| self.name().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+        let has = |prefix: &str| {
+            self.name()
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
         match () {
             () if has("__Host-") => Some(Prefix::Host),
             () if has("__Secure-") => Some(Prefix::Secure),
@@ -150,7 +174,12 @@ impl<'a> SetCookie<'a> {
 
     /// The value of an attribute, empty for one without value such as `Secure`; `None` where the attribute is missing.
     pub fn attribute(&self, name: &str) -> Option<&[u8]> {
-        self.attributes.iter().rev().map(|piece| attribute_parts(piece)).find(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)
+        self.attributes
+            .iter()
+            .rev()
+            .map(|piece| attribute_parts(piece))
+            .find(|(own, _)| own.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
     }
 
     /// Whether an attribute is there.
@@ -161,7 +190,10 @@ impl<'a> SetCookie<'a> {
     /// Sets an attribute, `None` for one without value; others of this name go. The value must hold no `;` and no control
     /// byte: it comes from a configuration, never from a client.
     pub fn set(&mut self, name: &str, value: Option<&str>) {
-        if self.attribute(name).is_some_and(|own| own == value.unwrap_or_default().as_bytes()) {
+        if self
+            .attribute(name)
+            .is_some_and(|own| own == value.unwrap_or_default().as_bytes())
+        {
             return;
         }
         self.remove(name);
@@ -180,7 +212,11 @@ impl<'a> SetCookie<'a> {
     /// Removes an attribute.
     pub fn remove(&mut self, name: &str) {
         let before = self.attributes.len();
-        self.attributes.retain(|piece| !attribute_parts(piece).0.eq_ignore_ascii_case(name.as_bytes()));
+        self.attributes.retain(|piece| {
+            !attribute_parts(piece)
+                .0
+                .eq_ignore_ascii_case(name.as_bytes())
+        });
         self.changed |= self.attributes.len() != before;
     }
 
@@ -218,7 +254,11 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn cookies_of_all_fields_are_read_in_order() {
-        let request = Headers::from_pairs([("cookie", &b"a=1; b=2;c = 3"[..]), ("x", b"y"), ("cookie", b"a=4; =5; six; d=\"7=8\"; \xff=\xfe")]);
+        let request = Headers::from_pairs([
+            ("cookie", &b"a=1; b=2;c = 3"[..]),
+            ("x", b"y"),
+            ("cookie", b"a=4; =5; six; d=\"7=8\"; \xff=\xfe"),
+        ]);
         let read: Vec<_> = cookies(&request).collect();
         assert_eq!(
             read,
@@ -243,7 +283,10 @@ mod tests {
         assert_eq!((cookie.name(), cookie.value()), (&b"sid"[..], &b"a=b"[..]));
         assert_eq!(cookie.attribute("Path"), Some(&b"/y"[..]));
         assert_eq!(cookie.attribute("HttpOnly"), Some(&b""[..]));
-        assert_eq!(cookie.attribute("SameSite").and_then(SameSite::parse), Some(SameSite::Lax));
+        assert_eq!(
+            cookie.attribute("SameSite").and_then(SameSite::parse),
+            Some(SameSite::Lax)
+        );
         assert!(!cookie.has("Secure") && !cookie.has("sid") && !cookie.is_changed());
     }
 
@@ -252,7 +295,12 @@ mod tests {
         for (field, name, value, expected) in [
             ("a=b", "Secure", None, "a=b; Secure"),
             ("a=b;secure", "Secure", None, "a=b; secure"),
-            ("a=b; samesite=x; Path=/", "SameSite", Some("Lax"), "a=b; Path=/; SameSite=Lax"),
+            (
+                "a=b; samesite=x; Path=/",
+                "SameSite",
+                Some("Lax"),
+                "a=b; Path=/; SameSite=Lax",
+            ),
             ("\"a;b", "Secure", None, "\"a; b; Secure"),
             ("", "Secure", None, "; Secure"),
         ] {
@@ -271,18 +319,33 @@ mod tests {
             ("x__Host-a=1", None),
             ("=__Host-a", None),
         ] {
-            assert_eq!(SetCookie::parse(field.as_bytes()).prefix(), prefix, "{field}");
+            assert_eq!(
+                SetCookie::parse(field.as_bytes()).prefix(),
+                prefix,
+                "{field}"
+            );
         }
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn a_new_cookie_holds_only_what_a_browser_reads_back() {
-        let cookie = SetCookie::new("canary", "v1.abc").unwrap().with("Path", Some("/")).with("Max-Age", Some("60")).with("HttpOnly", None);
-        assert_eq!(cookie.encode(), b"canary=v1.abc; Path=/; Max-Age=60; HttpOnly");
+        let cookie = SetCookie::new("canary", "v1.abc")
+            .unwrap()
+            .with("Path", Some("/"))
+            .with("Max-Age", Some("60"))
+            .with("HttpOnly", None);
+        assert_eq!(
+            cookie.encode(),
+            b"canary=v1.abc; Path=/; Max-Age=60; HttpOnly"
+        );
         assert_eq!(SetCookie::new("a b", "x").err(), Some(InvalidCookie::Name));
         assert_eq!(SetCookie::new("", "x").err(), Some(InvalidCookie::Name));
         for value in ["a;b", "a b", "a\"", "a,b", "a\\b", "\u{e9}", "a\r\nb"] {
-            assert_eq!(SetCookie::new("a", value).err(), Some(InvalidCookie::Value), "{value:?}");
+            assert_eq!(
+                SetCookie::new("a", value).err(),
+                Some(InvalidCookie::Value),
+                "{value:?}"
+            );
         }
     }
 

@@ -64,7 +64,9 @@ impl Shared {
         let mut inner = self.0.borrow_mut();
         inner.version += 1;
         let version = inner.version;
-        inner.values.insert(key.to_owned(), (value.to_vec(), version));
+        inner
+            .values
+            .insert(key.to_owned(), (value.to_vec(), version));
     }
 
     /// Shared values by key.

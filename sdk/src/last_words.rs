@@ -40,8 +40,16 @@ impl LastWords {
         let (version, rest) = bytes.split_first()?;
         let (time, rest) = rest.split_at_checked(8)?;
         let at = Timestamp::from_nanos(u64::from_le_bytes(<[u8; 8]>::try_from(time).ok()?));
-        let mut texts = rest.strip_suffix(&[0])?.split(|byte| *byte == 0).map(|text| String::from_utf8(text.to_vec()).ok());
-        let words = Self { at, plugin: texts.next()??, version: texts.next()??, place: texts.next()?? };
+        let mut texts = rest
+            .strip_suffix(&[0])?
+            .split(|byte| *byte == 0)
+            .map(|text| String::from_utf8(text.to_vec()).ok());
+        let words = Self {
+            at,
+            plugin: texts.next()??,
+            version: texts.next()??,
+            place: texts.next()??,
+        };
         (*version == VERSION && texts.next().is_none()).then_some(words)
     }
 }
@@ -53,7 +61,12 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn what_is_left_is_found() {
-        let words = LastWords { at: Timestamp::from_seconds(7), plugin: "tls".into(), version: "0.1.0".into(), place: "a.rs:3".into() };
+        let words = LastWords {
+            at: Timestamp::from_seconds(7),
+            plugin: "tls".into(),
+            version: "0.1.0".into(),
+            place: "a.rs:3".into(),
+        };
         let bytes = words.encode();
         assert_eq!(LastWords::decode(&bytes), Some(words));
         for end in 0..bytes.len() {

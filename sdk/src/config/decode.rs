@@ -5,9 +5,9 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use serde_path_to_error::Segment;
 
 use super::ConfigErrors;
+use super::tree::{Step, read};
 
 const ROUNDS: usize = 64;
 
@@ -19,13 +19,12 @@ pub fn decode<T: DeserializeOwned>(tree: &Value) -> (Option<T>, ConfigErrors) {
         removed: Vec::new(),
     };
     for _ in 0..ROUNDS {
-        let refused = match serde_path_to_error::deserialize::<_, T>(&pruned.tree) {
+        let refused = match read::<T>(&pruned.tree) {
             Ok(value) => return (Some(value), errors),
             Err(refused) => refused,
         };
-        let mut path: Vec<Step> = refused.path().iter().filter_map(Step::read).collect();
-        let message = refused.inner().to_string();
-        let mistake = Mistake::read(&message);
+        let mut path = refused.path();
+        let mistake = Mistake::read(&refused.message);
         let hidden = matches!(mistake, Mistake::Unknown(_));
         let (expected, remove) = match mistake {
             Mistake::Unknown(expected) => (expected, path.clone()),
@@ -46,22 +45,6 @@ pub fn decode<T: DeserializeOwned>(tree: &Value) -> (Option<T>, ConfigErrors) {
         }
     }
     (None, errors)
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(String),
-    Index(usize),
-}
-
-impl Step {
-    fn read(segment: &Segment) -> Option<Self> {
-        match segment {
-            Segment::Seq { index } => Some(Self::Index(*index)),
-            Segment::Map { key } => Some(Self::Key(key.clone())),
-            Segment::Enum { .. } | Segment::Unknown => None,
-        }
-    }
 }
 
 enum Mistake {

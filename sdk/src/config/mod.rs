@@ -14,6 +14,7 @@ mod percent;
 mod period;
 pub mod sealed;
 mod substitute;
+mod tree;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

@@ -73,7 +73,10 @@ fn expand(text: &str, environment: &Environment) -> Result<String, String> {
 
 fn variable(inner: &str, environment: &Environment) -> Result<String, String> {
     if let Some(text) = inner.strip_prefix("sealed:") {
-        return sealed::open(text, environment.get(sealed::KEY_VARIABLE).map(String::as_str));
+        return sealed::open(
+            text,
+            environment.get(sealed::KEY_VARIABLE).map(String::as_str),
+        );
     }
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
