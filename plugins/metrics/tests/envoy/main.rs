@@ -1,6 +1,5 @@
 //! The built module in the real Envoy: nothing is lost, doubled or forged. Needs `make build` and `make deps`.
 
-mod alerts;
 mod gateway;
 mod hostile;
 mod identity;
