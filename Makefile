@@ -22,8 +22,6 @@ CRATES := $(addprefix -p launchgate-,$(PLUGINS))
 CARGO_HOME_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
 WASM_RUSTFLAGS = --remap-path-prefix=$(CURDIR)=launchgate --remap-path-prefix=$(CARGO_HOME_DIR)=cargo --remap-path-prefix=$(shell rustc --print sysroot)=rust
 
-export ENVOY
-
 ##@ Every day
 
 .PHONY: help

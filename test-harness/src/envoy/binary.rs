@@ -1,6 +1,7 @@
 //! Where the Envoy binary is.
 //!
-//! 1. `ENVOY=/path/to/envoy` wins; a path that does not exist is an error, never a silent fall-back.
+//! 1. `ENVOY=/path/to/envoy` wins; a path that does not exist is an error, never a silent fall-back. An empty value is no
+//!    value (a makefile or a CI system that passes a variable on passes it on empty).
 //! 2. Otherwise `.tools/envoy/envoy/_bin/envoy` in the folder of the workspace (the stock binary inside the pinned PyPI
 //!    wheel, put there by `make deps`), looked for from the current folder upwards.
 
@@ -20,7 +21,7 @@ pub struct Binary {
 impl Binary {
     /// Finds the binary, or says which two ways there are to provide one.
     pub fn locate() -> Result<Self> {
-        if let Some(path) = std::env::var_os("ENVOY") {
+        if let Some(path) = std::env::var_os("ENVOY").filter(|path| !path.is_empty()) {
             return Self::at(path).context("ENVOY names no file");
         }
         let here = std::env::current_dir().context("the current folder cannot be read")?;
