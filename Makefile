@@ -53,6 +53,7 @@ test: deps build ## Everything that CI runs
 	cargo test --locked --workspace
 	$(MAKE) test-wasm
 	$(MAKE) scenarios
+	$(MAKE) lint
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -1,7 +1,7 @@
 //! Configuration of `template`, as it is spelled in JSON.
 
-use launchgate_sdk::headers::InvalidHeader;
 use launchgate_sdk::ConfigErrors;
+use launchgate_sdk::headers::InvalidHeader;
 use serde::Deserialize;
 
 /// The configuration.
@@ -17,7 +17,10 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { header: "x-launchgate".to_owned(), value: "template".to_owned() }
+        Self {
+            header: "x-launchgate".to_owned(),
+            value: "template".to_owned(),
+        }
     }
 }
 
@@ -26,7 +29,11 @@ impl Config {
     pub(crate) fn check(self) -> Result<Self, ConfigErrors> {
         let mut errors = ConfigErrors::default();
         match InvalidHeader::check(&self.header, self.value.as_bytes()) {
-            Ok(()) => errors.check(!self.header.starts_with(':'), "header", "expected no pseudo-header"),
+            Ok(()) => errors.check(
+                !self.header.starts_with(':'),
+                "header",
+                "expected no pseudo-header",
+            ),
             Err(InvalidHeader::Name) => errors.push("header", "expected a header name"),
             Err(InvalidHeader::Value) => errors.push("value", "expected no CR, LF or NUL"),
         }

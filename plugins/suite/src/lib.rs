@@ -36,5 +36,10 @@ pub fn describe() -> launchgate_sdk::describe::Description {
         launchgate_health::describe(),
         launchgate_canary::describe(),
     ];
-    launchgate_sdk::describe::Description::composed("suite", env!("CARGO_PKG_VERSION"), Suite::SECTIONS, &parts)
+    launchgate_sdk::describe::Description::composed(
+        "suite",
+        env!("CARGO_PKG_VERSION"),
+        Suite::SECTIONS,
+        &parts,
+    )
 }

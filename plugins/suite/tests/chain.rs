@@ -1,6 +1,13 @@
 //! The suite behaves as the chain of the six single plugins does, exchange by exchange.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -56,7 +63,10 @@ fn samples() -> impl Strategy<Value = Sample> {
             ("x-user-id", b"42".to_vec()),
             ("x-tenant", b"\xff\xfe".to_vec()),
             ("cookie", b"a=b; c".to_vec()),
-            ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec()),
+            (
+                "traceparent",
+                b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_vec(),
+            ),
             ("content-type", b"application/grpc".to_vec()),
             ("origin", b"https://other.example".to_vec()),
             ("access-control-request-method", b"POST".to_vec()),
@@ -79,8 +89,23 @@ fn samples() -> impl Strategy<Value = Sample> {
     (
         (
             prop::sample::select(vec!["GET", "HEAD", "POST", "OPTIONS", "BREW"]),
-            prop::sample::select(vec!["example.org", "EXAMPLE.org:8080", "other.example", "[::1]:80", ""]),
-            prop::sample::select(vec!["/", "/healthz", "/livez?x", "/readyz", "/users/7?token=t", "/a/../livez", "/.well-known/acme-challenge/x", "*"]),
+            prop::sample::select(vec![
+                "example.org",
+                "EXAMPLE.org:8080",
+                "other.example",
+                "[::1]:80",
+                "",
+            ]),
+            prop::sample::select(vec![
+                "/",
+                "/healthz",
+                "/livez?x",
+                "/readyz",
+                "/users/7?token=t",
+                "/a/../livez",
+                "/.well-known/acme-challenge/x",
+                "*",
+            ]),
             headers,
             prop::sample::select(vec!["10.0.0.9:4711", "192.0.2.1:4711", "127.0.0.1:0"]),
         ),
@@ -92,20 +117,38 @@ fn samples() -> impl Strategy<Value = Sample> {
             prop::bool::weighted(0.95),
         ),
     )
-        .prop_map(|((method, host, path, headers, source), (tls, status, response, millis, reaches_filters))| Sample {
-            method, host, path, headers, source, tls, status, response, millis, reaches_filters,
-        })
+        .prop_map(
+            |(
+                (method, host, path, headers, source),
+                (tls, status, response, millis, reaches_filters),
+            )| Sample {
+                method,
+                host,
+                path,
+                headers,
+                source,
+                tls,
+                status,
+                response,
+                millis,
+                reaches_filters,
+            },
+        )
 }
 
 fn facts<M: Module>(sample: &Sample) -> Exchange<M> {
-    let mut exchange = Exchange::<M>::new(&[(":method", sample.method), (":path", sample.path), (":authority", sample.host)])
-        .with(Attribute::SourceAddress, sample.source)
-        .with(Attribute::RouteName, "default")
-        .with(Attribute::ClusterName, "canary")
-        .with_integer(Attribute::ResponseCode, sample.status.parse().unwrap())
-        .with_integer(Attribute::ResponseFlags, 0)
-        .with_integer(Attribute::RequestDuration, sample.millis * 1_000_000)
-        .with(Attribute::ResponseCodeDetails, "via_upstream");
+    let mut exchange = Exchange::<M>::new(&[
+        (":method", sample.method),
+        (":path", sample.path),
+        (":authority", sample.host),
+    ])
+    .with(Attribute::SourceAddress, sample.source)
+    .with(Attribute::RouteName, "default")
+    .with(Attribute::ClusterName, "canary")
+    .with_integer(Attribute::ResponseCode, sample.status.parse().unwrap())
+    .with_integer(Attribute::ResponseFlags, 0)
+    .with_integer(Attribute::RequestDuration, sample.millis * 1_000_000)
+    .with(Attribute::ResponseCodeDetails, "via_upstream");
     for (name, value) in &sample.headers {
         exchange = exchange.header(name, value);
     }
@@ -128,19 +171,28 @@ struct Seen {
 
 /// Fields sorted by name, values of one name in order: a chain writes names in the order of its filters.
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+    let mut fields: Vec<_> = headers
+        .iter()
+        .map(|(name, value)| (name.to_vec(), value.to_vec()))
+        .collect();
     fields.sort_by(|left, right| left.0.cmp(&right.0));
     fields
 }
 
 fn replied(verdict: &Verdict) -> Option<Headers> {
-    let Verdict::Reply(reply) = verdict else { return None };
+    let Verdict::Reply(reply) = verdict else {
+        return None;
+    };
     let status = [(":status".to_owned(), reply.status.to_string().into_bytes())];
-    Some(Headers::from_pairs(status.into_iter().chain(reply.headers.clone())))
+    Some(Headers::from_pairs(
+        status.into_iter().chain(reply.headers.clone()),
+    ))
 }
 
 fn record<M: Module>(exchange: &Exchange<M>) -> Option<String> {
-    exchange.record("launchgate.access_log").map(|line| String::from_utf8(line).unwrap())
+    exchange
+        .record("launchgate.access_log")
+        .map(|line| String::from_utf8(line).unwrap())
 }
 
 fn by_suite(host: &mut Host<Suite>, sample: &Sample) -> Seen {
@@ -157,7 +209,12 @@ fn by_suite(host: &mut Host<Suite>, sample: &Sample) -> Seen {
         host.advance(Duration::from_millis(sample.millis));
     }
     host.end(&mut exchange);
-    Seen { verdict, upstream: fields(&exchange.facts.request), client: fields(&exchange.facts.response), record: record(&exchange) }
+    Seen {
+        verdict,
+        upstream: fields(&exchange.facts.request),
+        client: fields(&exchange.facts.response),
+        record: record(&exchange),
+    }
 }
 
 /// One filter of the chain, its kind hidden.
@@ -229,14 +286,25 @@ fn by_chain(filters: &mut [Box<dyn Filter>], sample: &Sample) -> Seen {
     for filter in filters.iter_mut().take(seen_by).rev() {
         filter.response(&mut shared);
     }
-    let records: Vec<_> = filters.iter_mut().filter_map(|filter| filter.end(&shared)).collect();
-    Seen { verdict, upstream: fields(&shared.request), client: fields(&shared.response), record: records.last().cloned() }
+    let records: Vec<_> = filters
+        .iter_mut()
+        .filter_map(|filter| filter.end(&shared))
+        .collect();
+    Seen {
+        verdict,
+        upstream: fields(&shared.request),
+        client: fields(&shared.response),
+        record: records.last().cloned(),
+    }
 }
 
 fn chain(shared: &Shared) -> Vec<Box<dyn Filter>> {
     fn link<M: Module>(section: &str, shared: &Shared) -> Box<dyn Filter> {
         let config = sections()[section].to_string();
-        Box::new(Link { host: Host::<M>::load_with(&config, &Environment::new(), shared.clone(), 1).unwrap(), exchange: None })
+        Box::new(Link {
+            host: Host::<M>::load_with(&config, &Environment::new(), shared.clone(), 1).unwrap(),
+            exchange: None,
+        })
     }
     vec![
         link::<Member<launchgate_metrics::Metrics>>("metrics", shared),
@@ -248,8 +316,10 @@ fn chain(shared: &Shared) -> Vec<Box<dyn Filter>> {
     ]
 }
 
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Without what is drawn at random, in which two VMs differ anyway: the worker's name and generated trace ids.
-fn comparable(seen: Seen) -> (Verdict, Vec<(Vec<u8>, Vec<u8>)>, Vec<(Vec<u8>, Vec<u8>)>, Option<Value>) {
+fn comparable(seen: Seen) -> (Verdict, Fields, Fields, Option<Value>) {
     let record = seen.record.map(|line| {
         let mut record: Value = serde_json::from_str(&line).unwrap();
         let fields = record.as_object_mut().unwrap();
@@ -284,7 +354,15 @@ proptest! {
 #[test]
 fn an_absent_section_is_off_and_a_wrong_one_is_named() {
     assert!(Host::<Suite>::load("{}").is_ok());
-    let error = Host::<Suite>::load(r#"{"tls": {"redirct": {}}, "helth": {}}"#).err().unwrap().to_string();
+    let error = Host::<Suite>::load(r#"{"tls": {"redirct": {}}, "helth": {}}"#)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("tls.redirct: unknown field"), "{error}");
-    assert!(error.contains("helth: unknown field, expected one of metrics, access_log, errors, tls, health, canary"), "{error}");
+    assert!(
+        error.contains(
+            "helth: unknown field, expected one of metrics, access_log, errors, tls, health, canary"
+        ),
+        "{error}"
+    );
 }

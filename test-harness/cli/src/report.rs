@@ -8,6 +8,16 @@ use std::path::{Path, PathBuf};
 use launchgate_harness::scenario::run::CaseResult;
 use serde_json::json;
 
+/// What one callback of one plugin cost over a run: the sum of instructions, and the dearest call.
+#[derive(Default)]
+struct Tally {
+    calls: u64,
+    instructions: u64,
+    most: u64,
+    host_calls: u64,
+    bytes: u64,
+}
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
@@ -98,24 +108,31 @@ impl Report {
     }
 
     fn profile(&self, text: &mut String) {
-        let mut rows: BTreeMap<(String, &str), (u64, u64, u64, u64, u64)> = BTreeMap::new();
+        let mut rows: BTreeMap<(String, &str), Tally> = BTreeMap::new();
         for cost in self.results().flat_map(|result| &result.costs) {
             let row = rows
                 .entry((cost.plugin.clone(), cost.callback))
                 .or_default();
-            row.0 += 1;
-            row.1 += cost.instructions;
-            row.2 = row.2.max(cost.instructions);
-            row.3 = row.3.max(cost.host_calls);
-            row.4 = row.4.max(cost.bytes);
+            row.calls += 1;
+            row.instructions += cost.instructions;
+            row.most = row.most.max(cost.instructions);
+            row.host_calls = row.host_calls.max(cost.host_calls);
+            row.bytes = row.bytes.max(cost.bytes);
         }
         let _ = writeln!(
             text,
             "\n{:<16} {:<26} {:>7} {:>12} {:>12} {:>10} {:>9}",
             "plugin", "callback", "calls", "instructions", "at most", "host calls", "bytes"
         );
-        for ((plugin, callback), (calls, sum, most, host_calls, bytes)) in rows {
-            let mean = sum / calls.max(1);
+        for ((plugin, callback), row) in rows {
+            let mean = row.instructions / row.calls.max(1);
+            let Tally {
+                calls,
+                most,
+                host_calls,
+                bytes,
+                ..
+            } = row;
             let _ = writeln!(
                 text,
                 "{plugin:<16} {callback:<26} {calls:>7} {mean:>12} {most:>12} {host_calls:>10} {bytes:>9}"

@@ -260,8 +260,8 @@ fn metadata(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
     let Some((filter, path)) = rest.split_first() else {
         let all = &exchange.info.metadata;
         return text(serialize(
-            &all.iter()
-                .map(|(k, _)| (k.clone().into_bytes(), Vec::new()))
+            &all.keys()
+                .map(|k| (k.clone().into_bytes(), Vec::new()))
                 .collect::<Vec<_>>(),
         ));
     };

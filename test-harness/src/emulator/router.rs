@@ -446,7 +446,7 @@ impl Router {
                 let length = length
                     .and_then(|(_, value)| std::str::from_utf8(value).ok()?.parse::<usize>().ok());
                 match length {
-                    Some(length) if length == 0 => client.trailers.clear(),
+                    Some(0) => client.trailers.clear(),
                     None => {
                         client.trailers = exchange
                             .response_trailers

@@ -63,7 +63,7 @@ fn hostile(number: usize) -> Request {
     if !matches!(byte, b'\r' | b'\n' | b'\t' | b' ') && byte > 31 && byte != 127 {
         value.push(byte);
     }
-    let method = if number % 3 == 0 {
+    let method = if number.is_multiple_of(3) {
         format!("M{number}")
     } else {
         "GET".to_owned()

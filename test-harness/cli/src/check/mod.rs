@@ -144,7 +144,12 @@ fn check_path(
     };
     report.findings.extend(overlay::check(&base, &overlays)?);
     for folder in std::iter::once(&base).chain(&overlays) {
-        check_set(&manifest::load(&[folder.clone()])?, pinned, modules, report);
+        check_set(
+            &manifest::load(std::slice::from_ref(folder))?,
+            pinned,
+            modules,
+            report,
+        );
     }
     Ok(())
 }

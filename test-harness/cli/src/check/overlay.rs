@@ -33,7 +33,7 @@ pub(crate) fn check(base: &Path, overlays: &[PathBuf]) -> Result<Vec<Finding>, L
     let expected = manifest::load(&[base.to_owned()])?;
     let mut found = Vec::new();
     for overlay in overlays {
-        let actual = manifest::load(&[overlay.clone()])?;
+        let actual = manifest::load(std::slice::from_ref(overlay))?;
         compare_all(&expected, &actual, &mut found);
     }
     Ok(found)

@@ -150,7 +150,7 @@ fn read<T>(state: &VmState, map: u32, work: impl FnOnce(&HeaderMap) -> T) -> Opt
                 } else {
                     trailers
                 };
-                (map.len() > 0 || std::ptr::eq(map, headers)).then(|| work(map))
+                (!map.is_empty() || std::ptr::eq(map, headers)).then(|| work(map))
             }
             _ => None,
         },
