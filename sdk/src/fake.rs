@@ -44,6 +44,12 @@ impl Shared {
         self.0.borrow().numbers.get(stat).copied().unwrap_or(0)
     }
 
+    /// Adds to a counter by its stat name, as other workers would.
+    pub fn count(&self, stat: &str, amount: u64) {
+        let mut inner = self.0.borrow_mut();
+        *inner.numbers.entry(stat.to_owned()).or_default() += amount;
+    }
+
     /// What a histogram observed, in order.
     pub fn observed(&self, stat: &str) -> Vec<u64> {
         self.0
@@ -97,12 +103,14 @@ pub struct Host<M: Module> {
     /// The tick asked for.
     pub tick: Option<Duration>,
     dice: u64,
+    /// Stat names by number, as far as they were asked for.
+    names: Vec<String>,
 }
 
 /// Ports over shared values.
 struct FakePorts<'a> {
     shared: &'a Shared,
-    names: BTreeMap<u32, String>,
+    names: &'a [String],
     dice: &'a mut u64,
 }
 
@@ -129,13 +137,13 @@ impl Ports for FakePorts<'_> {
 
     fn counter(&mut self, counter: Counter) -> u64 {
         self.names
-            .get(&counter.0)
+            .get(counter.0 as usize)
             .map_or(0, |name| self.shared.number(name))
     }
 
     fn gauge(&mut self, gauge: Gauge) -> u64 {
         self.names
-            .get(&gauge.0)
+            .get(gauge.0 as usize)
             .map_or(0, |name| self.shared.number(name))
     }
 
@@ -149,10 +157,13 @@ impl Ports for FakePorts<'_> {
     }
 }
 
-fn names(metrics: &Registry) -> BTreeMap<u32, String> {
-    (0..metrics.len() as u32)
-        .filter_map(|number| Some((number, metrics.series(number)?.1.to_owned())))
-        .collect()
+/// Series never go, so that only new ones are read.
+fn learn(names: &mut Vec<String>, metrics: &Registry) {
+    let known = names.len() as u32;
+    names.extend((known..metrics.len() as u32).filter_map(|number| {
+        let (_, name) = metrics.series(number)?;
+        Some(name.to_owned())
+    }));
 }
 
 impl<M: Module> Host<M> {
@@ -184,7 +195,7 @@ impl<M: Module> Host<M> {
         let common = Common::default();
         let mut ports = FakePorts {
             shared: &shared,
-            names: BTreeMap::new(),
+            names: &[],
             dice: &mut dice,
         };
         let mut setup = Setup::new(
@@ -211,6 +222,7 @@ impl<M: Module> Host<M> {
             calls: Vec::new(),
             tick,
             dice,
+            names: Vec::new(),
         })
     }
 
@@ -310,9 +322,10 @@ impl<M: Module> Host<M> {
 
     fn root(&mut self, run: impl FnOnce(&mut M, &mut RootContext<'_, M::Tag>)) {
         let mut fx = Effects::new(Level::Trace);
+        learn(&mut self.names, &self.metrics);
         let mut ports = FakePorts {
             shared: &self.shared,
-            names: names(&self.metrics),
+            names: &self.names,
             dice: &mut self.dice,
         };
         let mut cx = RootContext {
@@ -333,9 +346,10 @@ impl<M: Module> Host<M> {
         facts: &Facts,
     ) -> R {
         let mut fx = Effects::new(Level::Trace);
+        learn(&mut self.names, &self.metrics);
         let mut ports = FakePorts {
             shared: &self.shared,
-            names: names(&self.metrics),
+            names: &self.names,
             dice: &mut self.dice,
         };
         let mut cx = StreamContext {

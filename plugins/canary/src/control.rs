@@ -11,6 +11,7 @@ use launchgate_sdk::{Headers, Reply};
 use serde::{Deserialize, Serialize};
 
 use crate::rollout::{Action, Refusal};
+use crate::window::Tallies;
 
 /// Longest body read.
 pub(crate) const BODY_LIMIT: usize = 1024;
@@ -50,7 +51,7 @@ pub(crate) struct View<'a> {
     pub(crate) next_stage_at: Option<String>,
     pub(crate) rolled_back: Option<EndView>,
     pub(crate) fallback: bool,
-    pub(crate) window: WindowView,
+    pub(crate) window: Tallies,
 }
 
 /// How it ended.
@@ -58,21 +59,6 @@ pub(crate) struct View<'a> {
 pub(crate) struct EndView {
     pub(crate) cause: &'static str,
     pub(crate) at: String,
-}
-
-/// What was counted.
-#[derive(Debug, Serialize)]
-pub(crate) struct WindowView {
-    pub(crate) canary: TallyView,
-    pub(crate) stable: TallyView,
-}
-
-/// What was counted of one version.
-#[derive(Debug, Serialize)]
-pub(crate) struct TallyView {
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
-    pub(crate) slow: u64,
 }
 
 impl Wish {

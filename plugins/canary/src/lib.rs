@@ -11,9 +11,10 @@
 //!
 //! Data walks from `config.rs` (JSON) to `settings.rs` (checked); `policy.rs` decides with `rule.rs`, `identity.rs`, `schedule.rs`,
 //! `rollout.rs` and tells by `steer.rs`; `outcome.rs` reads the end; `warden.rs` judges on ticks with `window.rs`, `judge.rs` and `bounds.rs`,
-//! asks `fleet.rs` and `hosts.rs`; `control.rs` is the operator's endpoint.
+//! `polls.rs` asks `fleet.rs` and `hosts.rs` and tells the notifiers; `control.rs` and `operator.rs` are the operator's endpoint.
 
 mod bounds;
+mod cache_control;
 mod config;
 mod control;
 mod fleet;
@@ -22,8 +23,10 @@ mod identity;
 mod judge;
 mod metrics;
 mod number;
+mod operator;
 mod outcome;
 mod policy;
+mod polls;
 mod rollout;
 mod rule;
 mod schedule;

@@ -1,18 +1,17 @@
 //! Decides who gets which version, and counts how each version did. What is done once per proxy stands in `warden.rs`.
 
-use launchgate_sdk::access::Access;
-use launchgate_sdk::path::RequestPath;
 use launchgate_sdk::{
     Answer, ConfigErrors, EndView, Family, Level, Phases, Policy, RequestView, ResponseView,
     RootContext, Setup, StreamContext, Timestamp, Verdict,
 };
 
+use crate::cache_control;
 use crate::config::Config;
-use crate::control::{self, Wish};
+use crate::control::Wish;
 use crate::identity::Identity;
-use crate::metrics::{self, FAMILIES, Reason, Series};
+use crate::metrics::{FAMILIES, Reason, Series};
 use crate::outcome::{Outcome, Unjudged};
-use crate::rollout::{Action, Cause, Rollout};
+use crate::rollout::{Cause, Rollout};
 use crate::rule::Rule;
 use crate::settings::Settings;
 use crate::steer::Variant;
@@ -38,7 +37,7 @@ pub struct Exchange {
     skip: Option<Unjudged>,
     grpc: bool,
     cookie: Option<String>,
-    control: bool,
+    pub(crate) control: bool,
 }
 
 /// Which call an answer belongs to.
@@ -165,7 +164,7 @@ impl Policy for Canary {
             return;
         };
         let deleted = cookie.contains("=; Max-Age=0;");
-        let private = private(view.headers().all("cache-control"));
+        let private = cache_control::private(view.headers().all("cache-control"));
         let set = view.edit(|headers| headers.add("set-cookie", cookie.as_bytes()));
         if let Some(private) = private {
             // Made of what was valid before.
@@ -229,7 +228,7 @@ impl Policy for Canary {
 
 impl Canary {
     /// Reads shared state where another worker changed it: a gauge tells, for a twentieth of the cost.
-    fn sync(&mut self, cx: &mut StreamContext<'_>) {
+    pub(crate) fn sync(&mut self, cx: &mut StreamContext<'_>) {
         let revision = cx.ports.gauge(self.series.revision);
         if self.seen != Some(revision) {
             self.rollout.sync(&mut cx.state());
@@ -273,7 +272,7 @@ impl Canary {
     }
 
     /// How the rollout ended, if it did: by config, by what the workers share, or by the gauge that outlives both.
-    fn ended(&self, cx: &mut StreamContext<'_>) -> Option<Reason> {
+    pub(crate) fn ended(&self, cx: &mut StreamContext<'_>) -> Option<Reason> {
         if self.settings.aborted {
             return Some(Reason::Aborted);
         }
@@ -369,162 +368,6 @@ impl Canary {
             });
         }
     }
-
-    /// The control endpoint; `None` where the request is none of its.
-    fn serve(
-        &mut self,
-        view: &mut RequestView<'_>,
-        exchange: &mut Exchange,
-        cx: &mut StreamContext<'_>,
-    ) -> Option<Verdict> {
-        let (path, guard) = self.settings.control.as_ref()?;
-        if !path.exempts(RequestPath::read(view.headers().path())) {
-            return None;
-        }
-        match guard.control(view) {
-            Access::Off => return None,
-            Access::Refuse => {
-                cx.fx.count(metrics::control(cx.metrics, "refused"));
-                return Some(Verdict::Reply(control::not_found()));
-            }
-            Access::Grant => {}
-        }
-        exchange.control = true;
-        Some(match Wish::read(view.headers(), view.end_of_stream) {
-            Wish::Body => Verdict::AwaitBody(control::BODY_LIMIT),
-            wish => self.fulfil(wish, cx),
-        })
-    }
-
-    fn fulfil(&mut self, wish: Wish, cx: &mut StreamContext<'_>) -> Verdict {
-        self.sync(cx);
-        let (result, reply) = match wish {
-            Wish::Show => ("shown", self.shown(cx)),
-            Wish::Act(action) => match self.act(action, cx) {
-                Ok(()) => ("done", self.shown(cx)),
-                Err(refusal) => ("conflict", control::refused(refusal)),
-            },
-            Wish::Method => ("invalid", control::wrong_method()),
-            Wish::Body | Wish::Unknown => ("invalid", control::unknown_action()),
-        };
-        cx.fx.count(metrics::control(cx.metrics, result));
-        Verdict::Reply(reply)
-    }
-
-    fn act(
-        &mut self,
-        action: Action,
-        cx: &mut StreamContext<'_>,
-    ) -> Result<(), crate::rollout::Refusal> {
-        let before = self.rollout.end;
-        let now = cx.now.wall;
-        self.rollout.act(action, now, &mut cx.state())?;
-        if before.is_none()
-            && self
-                .rollout
-                .end
-                .is_some_and(|end| end.cause == Cause::Abort)
-        {
-            cx.fx.count(self.series.rollbacks(cx.metrics, Cause::Abort));
-        }
-        cx.fx.move_gauge(self.series.revision, 1);
-        cx.log(Level::Warn, || {
-            format!(
-                "an operator changed the rollout: rollout={} action={action:?} stage={}",
-                self.settings.rollout,
-                self.rollout.stage(now)
-            )
-        });
-        Ok(())
-    }
-
-    fn shown(&mut self, cx: &mut StreamContext<'_>) -> launchgate_sdk::Reply {
-        let now = cx.now.wall;
-        let stage = self.rollout.stage(now);
-        let ended = self.ended(cx);
-        let share = if ended.is_some() {
-            0
-        } else {
-            self.rollout.schedule.share(stage)
-        };
-        let paused = self.rollout.position.held.is_some();
-        let finished = stage == self.rollout.schedule.count() && share >= crate::identity::BUCKETS;
-        let state = match ended {
-            Some(Reason::Aborted) => "aborted",
-            Some(_) => "rolled_back",
-            None if paused => "paused",
-            None if stage == 0 => "waiting",
-            None if finished => "finished",
-            None => "running",
-        };
-        let counted = self.counted(cx);
-        let tally = |tally: crate::window::Tally| control::TallyView {
-            requests: tally.requests,
-            errors: tally.errors,
-            slow: tally.slow,
-        };
-        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-        let next = self
-            .rollout
-            .schedule
-            .next_at(stage)
-            .filter(|_| !paused && ended.is_none());
-        control::shown(&control::View {
-            rollout: &self.settings.rollout,
-            mode: if self.settings.report {
-                "report"
-            } else {
-                "enforce"
-            },
-            state,
-            stage,
-            stages: self.rollout.schedule.count(),
-            percent: f64::from(share) / 10_000.0,
-            paused,
-            start: time(self.rollout.schedule.start()),
-            next_stage_at: time(next),
-            rolled_back: self.rollout.end.map(|end| control::EndView {
-                cause: end.cause.as_str(),
-                at: end.at.to_string(),
-            }),
-            fallback: cx.ports.gauge(self.series.fallback) > 0,
-            window: control::WindowView {
-                canary: tally(counted.canary),
-                stable: tally(counted.stable),
-            },
-        })
-    }
-}
-
-/// What `cache-control` must become so that no shared cache keeps a response with a user's cookie; `None` where it
-/// already says so (RFC 9111 section 5.2.2).
-fn private<'a>(values: impl Iterator<Item = &'a [u8]>) -> Option<Vec<u8>> {
-    let joined = values.collect::<Vec<_>>().join(&b","[..]);
-    let directives: Vec<&[u8]> = joined
-        .split(|byte| *byte == b',')
-        .map(<[u8]>::trim_ascii)
-        .filter(|directive| !directive.is_empty())
-        .collect();
-    let is = |directive: &[u8], name: &str| directive.eq_ignore_ascii_case(name.as_bytes());
-    if directives
-        .iter()
-        .any(|directive| is(directive, "private") || is(directive, "no-store"))
-    {
-        return None;
-    }
-    let shared = |directive: &[u8]| {
-        is(directive, "public")
-            || directive
-                .get(..9)
-                .is_some_and(|start| start.eq_ignore_ascii_case(b"s-maxage="))
-    };
-    let mut kept: Vec<&[u8]> = vec![b"private"];
-    kept.extend(
-        directives
-            .into_iter()
-            .filter(|directive| !shared(directive)),
-    );
-    Some(kept.join(&b", "[..]))
 }
 
 #[cfg(test)]

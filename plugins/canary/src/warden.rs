@@ -10,12 +10,12 @@
 
 use std::time::Duration;
 
-use launchgate_sdk::notifier::{Notice, Notifier, Status};
-use launchgate_sdk::outbox::{Limits as OutboxLimits, Settlement};
-use launchgate_sdk::{Answer, Lease, Level, Outbox, Ports, RootContext, Setup, StreamContext};
+use launchgate_sdk::notifier::Notice;
+use launchgate_sdk::outbox::Limits as OutboxLimits;
+use launchgate_sdk::{Lease, Level, Outbox, Ports, RootContext, Setup, StreamContext};
 
-use crate::fleet::{self, Question};
-use crate::hosts::{self, Hosts};
+use crate::fleet::Question;
+use crate::hosts::Hosts;
 use crate::judge::{Guilt, judge};
 use crate::metrics;
 use crate::policy::{Canary, Tag};
@@ -29,7 +29,6 @@ pub(crate) const TICK: Duration = Duration::from_millis(500);
 const LEASE_TERM: Duration = Duration::from_millis(2500);
 /// The window, its last quarter and its last sixteenth are judged.
 const SPANS: [u32; 3] = [1, 4, 16];
-const NOTICE_TTL: Duration = Duration::from_secs(3600);
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +46,12 @@ pub(crate) enum Ask {
 pub(crate) struct Warden {
     lease: Lease,
     window_key: String,
-    outboxes: Vec<Outbox<Notice>>,
-    fleet_due: Duration,
-    fleet_heard: bool,
-    rates: Option<Tallies>,
-    hosts_due: Duration,
-    hosts: Option<Hosts>,
+    pub(crate) outboxes: Vec<Outbox<Notice>>,
+    pub(crate) fleet_due: Duration,
+    pub(crate) fleet_heard: bool,
+    pub(crate) rates: Option<Tallies>,
+    pub(crate) hosts_due: Duration,
+    pub(crate) hosts: Option<Hosts>,
     fallback_since: Option<Duration>,
     kept_floor: u32,
     reported: Option<&'static str>,
@@ -198,7 +197,7 @@ impl Canary {
     }
 
     /// Reports a conviction that changes nothing, once as long as it lasts.
-    fn report(
+    pub(crate) fn report(
         &mut self,
         reason: &'static str,
         cause: Cause,
@@ -246,7 +245,12 @@ impl Canary {
     }
 
     /// Ends the rollout.
-    fn end(&mut self, cause: Cause, counted: Option<Tallies>, cx: &mut RootContext<'_, Tag>) {
+    pub(crate) fn end(
+        &mut self,
+        cause: Cause,
+        counted: Option<Tallies>,
+        cx: &mut RootContext<'_, Tag>,
+    ) {
         let now = cx.now.wall;
         let share = self.rollout.schedule.share(self.rollout.stage(now));
         if !self.rollout.finish(cause, now, share, &mut cx.state()) {
@@ -278,178 +282,6 @@ impl Canary {
         let rolled_back = ended.is_some_and(|End { cause, .. }| cause != Cause::Abort);
         cx.fx
             .set_gauge(self.series.rolled_back, u64::from(rolled_back));
-    }
-
-    fn poll(&mut self, cx: &mut RootContext<'_, Tag>) {
-        let mono = cx.now.mono;
-        if let Some(fleet) = self
-            .settings
-            .fleet
-            .as_ref()
-            .filter(|_| mono >= self.warden.fleet_due)
-        {
-            self.warden.fleet_due = mono + fleet.interval - TICK / 2;
-            cx.call(
-                Tag(Ask::Fleet(Question::Latch)),
-                fleet.ask(Question::Latch, !self.warden.fleet_heard),
-            );
-            if fleet.judge {
-                cx.call(
-                    Tag(Ask::Fleet(Question::Rates)),
-                    fleet.ask(Question::Rates, false),
-                );
-            }
-        }
-        let fallback = &self.settings.fallback;
-        if !fallback.admin_cluster.is_empty() && mono >= self.warden.hosts_due {
-            self.warden.hosts_due = mono + fallback.interval.0 - TICK / 2;
-            cx.call(
-                Tag(Ask::Hosts),
-                hosts::ask(&fallback.admin_cluster, &self.settings.clusters),
-            );
-        }
-    }
-
-    /// An answer.
-    pub(crate) fn heard(&mut self, ask: Ask, answer: &Answer, cx: &mut RootContext<'_, Tag>) {
-        let (target, result) = match ask {
-            Ask::Fleet(Question::Latch) => ("fleet", self.heard_latch(answer, cx)),
-            Ask::Fleet(Question::Rates) => {
-                let rates = fleet::read_rates(answer);
-                self.warden.rates = rates.ok();
-                ("fleet_rates", rates.map(|_| ()))
-            }
-            Ask::Hosts => ("admin", self.heard_hosts(answer, cx)),
-            Ask::Notice(index) => return self.heard_notifier(index, answer, cx),
-        };
-        cx.fx.count(metrics::polls(
-            cx.metrics,
-            target,
-            result.err().unwrap_or("success"),
-        ));
-    }
-
-    fn heard_latch(
-        &mut self,
-        answer: &Answer,
-        cx: &mut RootContext<'_, Tag>,
-    ) -> Result<(), fleet::Silence> {
-        let latch = fleet::read_latch(answer);
-        self.warden.fleet_heard |= latch.is_ok() || latch == Err("empty");
-        if latch? && self.rollout.end.is_none() {
-            if self.settings.report {
-                self.report("report", Cause::Fleet, Tallies::default(), cx);
-            } else if self.warden.hosts.is_none_or(|hosts| hosts.stable) {
-                self.end(Cause::Fleet, None, cx);
-            }
-        }
-        Ok(())
-    }
-
-    fn heard_hosts(
-        &mut self,
-        answer: &Answer,
-        cx: &mut RootContext<'_, Tag>,
-    ) -> Result<(), fleet::Silence> {
-        let hosts = hosts::read(answer, &self.settings.clusters)?;
-        self.warden.hosts = Some(hosts);
-        let active = cx.ports.gauge(self.series.fallback);
-        if self.settings.report {
-            return Ok(());
-        }
-        if !hosts.canary && active != 2 {
-            cx.fx.set_gauge(self.series.fallback, 2);
-            cx.fx.add(self.series.fallbacks, u64::from(active == 0));
-            cx.log(Level::Warn, || {
-                format!(
-                    "requests for the canary go to stable: rollout={} reason=no_hosts",
-                    self.settings.rollout
-                )
-            });
-        } else if hosts.canary && active == 2 {
-            cx.fx.set_gauge(self.series.fallback, 0);
-        }
-        Ok(())
-    }
-
-    fn queue(
-        &mut self,
-        cause: Cause,
-        counted: Option<Tallies>,
-        summary: &str,
-        cx: &mut RootContext<'_, Tag>,
-    ) {
-        let Tallies { canary, stable } = counted.unwrap_or_default();
-        let notice = Notice {
-            source: "canary",
-            alert: "launchgate-canary-rollback".to_owned(),
-            status: Status::Firing,
-            severity: "critical",
-            summary: format!("{summary}: {} ({})", self.settings.rollout, cause.as_str()),
-            labels: vec![
-                ("rollout", self.settings.rollout.clone()),
-                ("cause", cause.as_str().to_owned()),
-            ],
-            facts: vec![
-                (
-                    "canary",
-                    format!(
-                        "{} requests, {} errors, {} slow",
-                        canary.requests, canary.errors, canary.slow
-                    ),
-                ),
-                (
-                    "stable",
-                    format!(
-                        "{} requests, {} errors, {} slow",
-                        stable.requests, stable.errors, stable.slow
-                    ),
-                ),
-            ],
-            since: cx.now.wall,
-            until: cx.now.wall.plus(NOTICE_TTL),
-        };
-        for outbox in &mut self.warden.outboxes {
-            let dropped = outbox.push(notice.clone(), 1, cx.now.mono);
-            cx.fx.add(
-                metrics::notices(cx.metrics, "dropped"),
-                dropped.len() as u64,
-            );
-        }
-    }
-
-    fn tell(&mut self, cx: &mut RootContext<'_, Tag>) {
-        for (index, (outbox, notifier)) in self
-            .warden
-            .outboxes
-            .iter_mut()
-            .zip(&self.settings.notifiers)
-            .enumerate()
-        {
-            let notifier: &Notifier = notifier;
-            if let Some(notice) = outbox
-                .batch(cx.now.mono)
-                .and_then(|batch| batch.first().copied())
-            {
-                cx.calls
-                    .push((Tag(Ask::Notice(index)), notifier.call(notice)));
-            }
-        }
-    }
-
-    fn heard_notifier(&mut self, index: usize, answer: &Answer, cx: &mut RootContext<'_, Tag>) {
-        let random = cx.ports.random();
-        let settlement = Settlement::of(answer, cx.now.wall);
-        let Some(outbox) = self.warden.outboxes.get_mut(index) else {
-            return;
-        };
-        let lost = outbox.settle(settlement, cx.now.mono, random);
-        cx.fx
-            .add(metrics::notices(cx.metrics, "lost"), lost.len() as u64);
-        cx.fx.add(
-            metrics::notices(cx.metrics, "sent"),
-            u64::from(settlement == Settlement::Delivered),
-        );
     }
 
     /// After `retry` the canary is tried again: one more failure is enough to fall back again.

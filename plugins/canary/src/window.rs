@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 /// Counts of one variant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) struct Tally {
     /// Responses judged.
     pub(crate) requests: u64,
@@ -17,6 +17,17 @@ pub(crate) struct Tally {
     pub(crate) errors: u64,
     /// Of these, slower than the limit.
     pub(crate) slow: u64,
+}
+
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            requests,
+            errors,
+            slow,
+        } = self;
+        write!(f, "{requests} requests, {errors} errors, {slow} slow")
+    }
 }
 
 impl Tally {
@@ -30,7 +41,7 @@ impl Tally {
 }
 
 /// Counts of both variants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub(crate) struct Tallies {
     /// The canary.
     pub(crate) canary: Tally,
