@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    SanType,
 };
 
 /// A certificate authority that exists for one test.
@@ -53,15 +54,25 @@ impl Authority {
 
     /// A server certificate for these DNS names and IP addresses.
     pub fn server(&self, names: &[&str]) -> Result<Identity> {
-        self.issue(names, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue(names, None, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     /// A client certificate with this name (also its DNS SAN).
     pub fn client(&self, name: &str) -> Result<Identity> {
-        self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth)
+        self.issue(&[name], None, ExtendedKeyUsagePurpose::ClientAuth)
     }
 
-    fn issue(&self, names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<Identity> {
+    /// A client certificate with this name and this URI SAN, such as a SPIFFE id.
+    pub fn workload(&self, name: &str, uri: &str) -> Result<Identity> {
+        self.issue(&[name], Some(uri), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn issue(
+        &self,
+        names: &[&str],
+        uri: Option<&str>,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<Identity> {
         let mut params = CertificateParams::new(
             names
                 .iter()
@@ -71,6 +82,9 @@ impl Authority {
         params
             .distinguished_name
             .push(DnType::CommonName, *names.first().unwrap_or(&"test"));
+        if let Some(uri) = uri {
+            params.subject_alt_names.push(SanType::URI(uri.try_into()?));
+        }
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
