@@ -21,7 +21,7 @@ use crate::{check, drain};
 
 const REPLIES: Family = Family::counter(
     "launchgate_health_replies_total",
-    &["endpoint", "code"],
+    &["endpoint", "status"],
     "Replies by endpoint and status code.",
 );
 const WOULD_REPLY: Family = Family::counter(

@@ -92,7 +92,7 @@ fn the_shipped_bootstrap_answers_and_lets_the_rest_pass() {
     );
     let text = envoy.admin().prometheus().unwrap();
     assert!(
-        text.contains(r#"launchgate_health_replies_total{endpoint="ready",code="405"} 1"#),
+        text.contains(r#"launchgate_health_replies_total{endpoint="ready",status="405"} 1"#),
         "{text}"
     );
 }

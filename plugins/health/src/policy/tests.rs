@@ -227,7 +227,7 @@ fn a_state_changes_by_the_thresholds_and_is_counted() {
         1
     );
     assert_eq!(
-        number("launchgate_health_replies_totalendpoint=.=ready;.;code=.=503;.;"),
+        number("launchgate_health_replies_totalendpoint=.=ready;.;status=.=503;.;"),
         1
     );
     let lines: Vec<_> = gateway
