@@ -5,10 +5,12 @@
 
 use launchgate_metrics::Objective;
 
-/// A pair of windows.
+use super::clock::{DAY, HOUR, MINUTE};
+
+/// A pair of windows, in seconds.
 pub(super) struct Window {
-    pub(super) long: &'static str,
-    pub(super) short: &'static str,
+    pub(super) long: u64,
+    pub(super) short: u64,
     /// Burn rate in tenths.
     tenths: u64,
 }
@@ -16,33 +18,41 @@ pub(super) struct Window {
 /// Somebody must look now.
 pub(super) const FAST: [Window; 2] = [
     Window {
-        long: "1h",
-        short: "5m",
+        long: HOUR,
+        short: 5 * MINUTE,
         tenths: 144,
     },
     Window {
-        long: "6h",
-        short: "30m",
+        long: 6 * HOUR,
+        short: 30 * MINUTE,
         tenths: 60,
     },
 ];
 /// Somebody must look soon.
 pub(super) const SLOW: [Window; 2] = [
     Window {
-        long: "1d",
-        short: "2h",
+        long: DAY,
+        short: 2 * HOUR,
         tenths: 30,
     },
     Window {
-        long: "3d",
-        short: "6h",
+        long: 3 * DAY,
+        short: 6 * HOUR,
         tenths: 10,
     },
 ];
 /// All windows that ratios are recorded for.
-pub(super) const RATIOS: [&str; 7] = ["5m", "30m", "1h", "2h", "6h", "1d", "3d"];
+pub(super) const RATIOS: [u64; 7] = [
+    5 * MINUTE,
+    30 * MINUTE,
+    HOUR,
+    2 * HOUR,
+    6 * HOUR,
+    DAY,
+    3 * DAY,
+];
 /// The long windows, that traffic is recorded for.
-pub(super) const TRAFFIC: [&str; 4] = ["1h", "6h", "1d", "3d"];
+pub(super) const TRAFFIC: [u64; 4] = [HOUR, 6 * HOUR, DAY, 3 * DAY];
 
 const MILLION: u64 = 1_000_000;
 

@@ -10,12 +10,14 @@
 //! The two sources have the same numbers under other names. A setup takes one of them.
 
 mod burn;
+mod clock;
 mod dashboard;
 mod names;
 mod rule_tests;
 mod rules;
 mod tags;
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,6 +26,7 @@ use clap::{Subcommand, ValueEnum};
 use launchgate_metrics::Settings;
 use launchgate_sdk::config::{Environment, Parsed};
 
+use clock::Clock;
 use names::Names;
 
 /// Write dashboards, rules and tags from a plugin's configuration.
@@ -50,6 +53,9 @@ struct Telemetry {
     /// Folder to write to [default: envoy-configs/telemetry/<source>]
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Divide every window, interval and time of the rules and their tests by this, to see an alert fire and resolve soon
+    #[arg(long, default_value = "1", value_name = "N")]
+    speed_up: NonZeroU32,
     /// Write nothing; fail where a file is not what would be written
     #[arg(long)]
     check: bool,
@@ -88,7 +94,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
             .with_context(|| format!("{}: cannot be read", path.display()))?,
         None => EXAMPLE.to_owned(),
     };
-    let files = telemetry(&text, args.source)?;
+    let files = telemetry(&text, args.source, Clock::new(args.speed_up))?;
     let folder = args
         .out
         .clone()
@@ -108,14 +114,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 }
 
 /// All files of a configuration.
-fn telemetry(config: &str, source: Source) -> Result<Vec<File>> {
+fn telemetry(config: &str, source: Source, clock: Clock) -> Result<Vec<File>> {
     let settings = settings(config)?;
     let names = Names::new(source);
     let mut files = vec![
-        ("rules.yaml", yaml(&rules::rules(&settings, &names))?),
+        ("rules.yaml", yaml(&rules::rules(&settings, &names, clock))?),
         (
             "rules_test.yaml",
-            yaml(&rule_tests::tests(&settings, &names))?,
+            yaml(&rule_tests::tests(&settings, &names, clock))?,
         ),
         (
             "dashboard.json",
@@ -171,5 +177,7 @@ fn check(folder: &Path, files: &[File]) -> Result<ExitCode> {
     )
 }
 
+#[cfg(test)]
+mod gateway_tests;
 #[cfg(test)]
 mod tests;

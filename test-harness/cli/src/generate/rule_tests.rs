@@ -4,35 +4,36 @@ use launchgate_metrics::Settings;
 use serde_json::{Value, json};
 
 use super::burn::{Watched, watched};
+use super::clock::{Clock, MINUTE};
 use super::names::Names;
 use super::rules::{
     DESCRIPTION, FAST_ALERT, OVERFLOW_ALERT, OVERFLOW_SUMMARY, SLOW_ALERT, summary,
 };
 
 /// The test file, beside the rule file.
-pub(super) fn tests(settings: &Settings, names: &Names) -> Value {
+pub(super) fn tests(settings: &Settings, names: &Names, clock: Clock) -> Value {
     let mut tests: Vec<Value> = watched(&settings.slo)
         .iter()
-        .flat_map(|watched| of(watched, names))
+        .flat_map(|watched| of(watched, names, clock))
         .collect();
     tests.push(json!({
         "name": "the overflow series is in use",
-        "interval": "1m",
+        "interval": clock.text(MINUTE),
         "input_series": [{"series": names.dropped, "values": "0+1x30"}],
-        "alert_rule_test": [{"eval_time": "20m", "alertname": OVERFLOW_ALERT, "exp_alerts": [
+        "alert_rule_test": [{"eval_time": clock.text(20 * MINUTE), "alertname": OVERFLOW_ALERT, "exp_alerts": [
             {"exp_labels": {"severity": "ticket"}, "exp_annotations": {"summary": OVERFLOW_SUMMARY}},
         ]}],
     }));
-    json!({"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": tests})
+    json!({"rule_files": ["rules.yaml"], "evaluation_interval": clock.text(MINUTE), "tests": tests})
 }
 
-fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
+fn of(watched: &Watched<'_>, names: &Names, clock: Clock) -> Vec<Value> {
     let route = watched.slo.routes.first().map_or("_OTHER", String::as_str);
     let busy = u64::from(watched.slo.minimum_requests).max(60) * 10;
     let quiet = u64::from(watched.slo.minimum_requests).saturating_sub(1);
-    let test = |name: &str, events: String, errors: String, expected: &[(&str, &str, bool)]| {
+    let test = |name: &str, events: String, errors: String, expected: &[(u64, &str, bool)]| {
         let series = |family: &str, values: String| json!({"series": format!("{family}{{{},route=\"{route}\"}}", watched.selector()), "values": values});
-        let expect = |(time, alert, fires): &(&str, &str, bool)| {
+        let expect = |(minutes, alert, fires): &(u64, &str, bool)| {
             let severity = if *alert == FAST_ALERT {
                 "page"
             } else {
@@ -42,11 +43,11 @@ fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
                 "exp_labels": {"slo": watched.slo.name, "objective": watched.objective, "route": route, "severity": severity},
                 "exp_annotations": {"summary": summary(watched, route), "description": DESCRIPTION},
             }]);
-            json!({"eval_time": time, "alertname": alert, "exp_alerts": if *fires { alerts } else { json!([]) }})
+            json!({"eval_time": clock.text(minutes * MINUTE), "alertname": alert, "exp_alerts": if *fires { alerts } else { json!([]) }})
         };
         json!({
             "name": format!("{} {}: {name}", watched.slo.name, watched.objective),
-            "interval": "1m",
+            "interval": clock.text(MINUTE),
             "input_series": [series(names.slo_events, events), series(names.slo_errors, errors)],
             "alert_rule_test": expected.iter().map(expect).collect::<Vec<_>>(),
         })
@@ -58,17 +59,17 @@ fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
             format!("0+{busy}x600"),
             format!("0+{busy}x90 {}+0x510", busy * 90),
             &[
-                ("80m", FAST_ALERT, true),
-                ("80m", SLOW_ALERT, true),
+                (80, FAST_ALERT, true),
+                (80, SLOW_ALERT, true),
                 // 40 minutes later neither short window of the fast alert holds an error.
-                ("131m", FAST_ALERT, false),
+                (131, FAST_ALERT, false),
             ],
         ),
         test(
             "half of the budget is spent",
             "0+1000000x600".to_owned(),
             format!("0+{half_the_budget}x600"),
-            &[("500m", FAST_ALERT, false), ("500m", SLOW_ALERT, false)],
+            &[(500, FAST_ALERT, false), (500, SLOW_ALERT, false)],
         ),
     ];
     if quiet > 0 {
@@ -77,7 +78,7 @@ fn of(watched: &Watched<'_>, names: &Names) -> Vec<Value> {
             "too few requests to judge",
             format!("0 {quiet}+0x60"),
             format!("0 {quiet}+0x60"),
-            &[("3m", FAST_ALERT, false), ("3m", SLOW_ALERT, false)],
+            &[(3, FAST_ALERT, false), (3, SLOW_ALERT, false)],
         ));
     }
     tests

@@ -4,34 +4,37 @@ use launchgate_metrics::Settings;
 use serde_json::{Value, json};
 
 use super::burn::{FAST, RATIOS, SLOW, TRAFFIC, Watched, Window, watched};
+use super::clock::{self, Clock, MINUTE};
 use super::names::Names;
 
 const BY: &str = "sum by (slo, objective, route)";
 
 /// The rule file.
-pub(super) fn rules(settings: &Settings, names: &Names) -> Value {
+pub(super) fn rules(settings: &Settings, names: &Names, clock: Clock) -> Value {
     let mut groups = Vec::new();
     if !settings.slo.is_empty() {
-        groups.push(
-            json!({"name": "launchgate-slo-ratios", "interval": "30s", "rules": recorded(names)}),
-        );
+        let interval = clock.text(30);
+        groups.push(json!({"name": "launchgate-slo-ratios", "interval": interval, "rules": recorded(names, clock)}));
         let alerts: Vec<Value> = watched(&settings.slo).iter().flat_map(alerts).collect();
-        groups.push(json!({"name": "launchgate-slo-alerts", "interval": "30s", "rules": alerts}));
+        groups
+            .push(json!({"name": "launchgate-slo-alerts", "interval": interval, "rules": alerts}));
     }
-    groups.push(json!({"name": "launchgate-metrics", "rules": [overflow(names)]}));
+    groups.push(json!({"name": "launchgate-metrics", "rules": [overflow(names, clock)]}));
     json!({"groups": groups})
 }
 
-fn recorded(names: &Names) -> Vec<Value> {
-    let ratio = |window: &&str| {
+fn recorded(names: &Names, clock: Clock) -> Vec<Value> {
+    let ratio = |window: &u64| {
+        let (name, window) = (clock::name(*window), clock.text(*window));
         json!({
-            "record": format!("launchgate:slo_errors:ratio_rate{window}"),
+            "record": format!("launchgate:slo_errors:ratio_rate{name}"),
             "expr": format!("{BY} (rate({}[{window}])) / {BY} (rate({}[{window}]))", names.slo_errors, names.slo_events),
         })
     };
-    let traffic = |window: &&str| {
+    let traffic = |window: &u64| {
+        let (name, window) = (clock::name(*window), clock.text(*window));
         json!({
-            "record": format!("launchgate:slo_events:increase{window}"),
+            "record": format!("launchgate:slo_events:increase{name}"),
             "expr": format!("{BY} (increase({}[{window}]))", names.slo_events),
         })
     };
@@ -84,17 +87,17 @@ pub(super) fn summary(watched: &Watched<'_>, route: &str) -> String {
 
 fn condition(watched: &Watched<'_>, window: &Window) -> String {
     let (selector, threshold) = (watched.selector(), watched.threshold(window));
-    let Window { long, short, .. } = window;
+    let (long, short) = (clock::name(window.long), clock::name(window.short));
     format!(
         "(launchgate:slo_errors:ratio_rate{long}{{{selector}}} >= {threshold} and launchgate:slo_errors:ratio_rate{short}{{{selector}}} >= {threshold} and launchgate:slo_events:increase{long}{{{selector}}} >= {})",
         watched.slo.minimum_requests
     )
 }
 
-fn overflow(names: &Names) -> Value {
+fn overflow(names: &Names, clock: Clock) -> Value {
     json!({
         "alert": OVERFLOW_ALERT,
-        "expr": format!("sum (increase({}[15m])) > 0", names.dropped),
+        "expr": format!("sum (increase({}[{}])) > 0", names.dropped, clock.text(15 * MINUTE)),
         "labels": {"severity": "ticket"},
         "annotations": {"summary": OVERFLOW_SUMMARY},
     })

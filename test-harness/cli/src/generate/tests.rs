@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::*;
 
+const USUAL: NonZeroU32 = NonZeroU32::MIN;
 const SOURCES: [Source; 2] = [Source::Envoy, Source::Endpoint];
 
 fn workspace() -> PathBuf {
@@ -50,7 +51,11 @@ fn the_shipped_files_are_what_the_example_gives() {
         let folder = workspace()
             .join("envoy-configs/telemetry")
             .join(source.name());
-        check(&folder, &telemetry(EXAMPLE, source).unwrap()).unwrap();
+        check(
+            &folder,
+            &telemetry(EXAMPLE, source, Clock::new(USUAL)).unwrap(),
+        )
+        .unwrap();
     }
 }
 
@@ -79,7 +84,8 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
             let folder = tempfile::tempdir().unwrap();
             write(
                 folder.path(),
-                &telemetry(config, source).unwrap_or_else(|error| panic!("{name}: {error}")),
+                &telemetry(config, source, Clock::new(USUAL))
+                    .unwrap_or_else(|error| panic!("{name}: {error}")),
             );
             promtool(folder.path(), &["check", "rules", "rules.yaml"]);
             promtool(folder.path(), &["test", "rules", "rules_test.yaml"]);
@@ -89,13 +95,29 @@ fn promtool_accepts_the_rules_and_their_tests_pass() {
 }
 
 #[test]
+fn the_rules_of_a_faster_clock_pass_the_same_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::new(NonZeroU32::new(120).unwrap());
+    write(
+        folder.path(),
+        &telemetry(EXAMPLE, Source::Endpoint, clock).unwrap(),
+    );
+    let rules = std::fs::read_to_string(folder.path().join("rules.yaml")).unwrap();
+    assert!(
+        rules.contains("[2500ms]") && !rules.contains("[5m]"),
+        "{rules}"
+    );
+    promtool(folder.path(), &["test", "rules", "rules_test.yaml"]);
+}
+
+#[test]
 fn every_name_that_is_asked_for_is_one_that_the_plugin_has() {
     let families: BTreeSet<&str> = launchgate_metrics::families::ALL
         .iter()
         .map(|family| family.name)
         .collect();
     let name = regex::Regex::new(r"launchgate_metrics_[a-z_]+").unwrap();
-    for (file, text) in telemetry(EXAMPLE, Source::Envoy).unwrap() {
+    for (file, text) in telemetry(EXAMPLE, Source::Envoy, Clock::new(USUAL)).unwrap() {
         for found in name.find_iter(&text) {
             let base = ["_bucket", "_sum", "_count"]
                 .iter()
@@ -112,9 +134,13 @@ fn every_name_that_is_asked_for_is_one_that_the_plugin_has() {
 
 #[test]
 fn a_refused_configuration_is_named() {
-    let error = telemetry(r#"{"buckets": ["2s", "1s"], "lables": []}"#, Source::Envoy)
-        .unwrap_err()
-        .to_string();
+    let error = telemetry(
+        r#"{"buckets": ["2s", "1s"], "lables": []}"#,
+        Source::Envoy,
+        Clock::new(USUAL),
+    )
+    .unwrap_err()
+    .to_string();
     assert!(
         error.contains("buckets[1]: \"1s\": expected more than the bound before it"),
         "{error}"
