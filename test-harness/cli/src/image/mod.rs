@@ -7,7 +7,12 @@ pub(crate) mod layer;
 pub(crate) mod layout;
 mod sbom;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context;
 
@@ -26,9 +31,10 @@ pub(crate) struct Args {
     /// Folder of the image layout; the registry's index goes beside it.
     #[arg(long, default_value = "dist/images")]
     output: PathBuf,
-    /// Envoy versions on which the scenarios passed, for the registry's index.
-    #[arg(long, value_delimiter = ',')]
-    tested: Vec<String>,
+    /// The record of `make matrix`, for the registry's index: on which Envoys each plugin's scenarios passed
+    /// [default: <workspace>/test-harness/deps/matrix/tested.json].
+    #[arg(long, value_name = "FILE")]
+    tested: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -38,15 +44,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         dist: &args.dist,
         workspace: &args.workspace,
     };
+    let record = args.workspace.join("test-harness/deps/matrix/tested.json");
+    let tested = tested(args.tested.as_ref().unwrap_or(&record))?;
     let mut images = Vec::new();
     for entry in &mut index.plugins {
         let image =
             build::build(entry, sources).with_context(|| format!("image of {}", entry.name))?;
         accept::check_image(&image).with_context(|| format!("image of {}", entry.name))?;
         entry.manifest_digest = Some(image.digest());
-        if !args.tested.is_empty() {
-            entry.tested = Some(args.tested.clone());
-        }
+        entry.tested = Some(tested.get(&entry.name).cloned().unwrap_or_default());
         println!(
             "{:<12} {:<8} {} ({} kB)",
             entry.name,
@@ -67,6 +73,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         file.display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn tested(record: &Path) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
+    let bytes =
+        fs::read(record).with_context(|| format!("{}: run `make matrix`", record.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| record.display().to_string())
 }
 
 fn kilobytes(image: &build::Image) -> usize {

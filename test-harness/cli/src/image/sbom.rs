@@ -1,5 +1,8 @@
-//! The bill of materials of a module: CycloneDX 1.5 JSON from `cargo metadata`, the crates that are linked into the wasm and
-//! no others. Without time and serial number, so that the same lock file gives the same bytes.
+//! The bill of materials of a module: CycloneDX 1.5 JSON, the crates that are linked into the wasm and no others. Without
+//! time and serial number, so that the same lock file gives the same bytes.
+//!
+//! 1. `cargo metadata` knows every crate of the workspace, but with the features of all members together;
+//! 2. `cargo tree` of the one plugin knows which of them its wasm has: no tests, no build scripts, no procedural macros.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,13 +12,25 @@ use std::{
 };
 
 use anyhow::Context;
+use launchgate_sdk::config::sealed::PURPOSE;
 use serde_json::{Value, json};
+
+use super::layer::hex;
 
 const TARGET: &str = "wasm32-wasip1";
 
-/// The document for `plugin`, whose module has the SHA-256 `wasm`.
-pub(crate) fn render(workspace: &Path, plugin: &str, wasm: &str) -> anyhow::Result<String> {
-    let metadata = metadata(workspace)?;
+/// The document for `plugin` with this module.
+pub(crate) fn render(workspace: &Path, plugin: &str, wasm: &[u8]) -> anyhow::Result<String> {
+    let metadata: Value = serde_json::from_slice(&cargo(
+        workspace,
+        &[
+            "metadata",
+            "--format-version",
+            "1",
+            "--filter-platform",
+            TARGET,
+        ],
+    )?)?;
     let crate_name = if plugin == "_template" {
         "launchgate-template".to_owned()
     } else {
@@ -29,7 +44,10 @@ pub(crate) fn render(workspace: &Path, plugin: &str, wasm: &str) -> anyhow::Resu
         .find(|(_, p)| p["name"] == crate_name.as_str())
         .map(|(id, _)| *id);
     let root = root.with_context(|| format!("no crate {crate_name} in {}", workspace.display()))?;
-    let graph = linked(&metadata, root);
+    let crates = crates(workspace, &crate_name, opens_sealed_values(wasm))?;
+    let graph = linked(&metadata, root, |id| {
+        packages.get(id).is_some_and(|p| crates.contains(&key(p)))
+    });
     let checksums =
         checksums(&fs::read_to_string(workspace.join("Cargo.lock")).context("Cargo.lock")?);
     let mut components = Vec::new();
@@ -57,7 +75,7 @@ pub(crate) fn render(workspace: &Path, plugin: &str, wasm: &str) -> anyhow::Resu
         "version": 1,
         "metadata": {"component": {
             "type": "library", "bom-ref": purl(root), "name": root["name"], "version": root["version"], "purl": purl(root),
-            "licenses": licenses(root), "hashes": [{"alg": "SHA-256", "content": wasm}],
+            "licenses": licenses(root), "hashes": [{"alg": "SHA-256", "content": hex(wasm)}],
         }},
         "components": components,
         "dependencies": dependencies,
@@ -65,32 +83,72 @@ pub(crate) fn render(workspace: &Path, plugin: &str, wasm: &str) -> anyhow::Resu
     Ok(serde_json::to_string_pretty(&super::build::sorted(&document))? + "\n")
 }
 
-fn metadata(workspace: &Path) -> anyhow::Result<Value> {
+fn cargo(workspace: &Path, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let command = arguments.first().copied().unwrap_or_default();
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--locked",
-            "--offline",
-            "--filter-platform",
-            TARGET,
-            "--manifest-path",
-        ])
+        .args(arguments)
+        .args(["--locked", "--offline", "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .output()
-        .context("cargo metadata")?;
+        .with_context(|| format!("cargo {command}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);
     anyhow::ensure!(
         output.status.success(),
-        "cargo metadata: {}",
+        "cargo {command}: {}",
         errors.lines().last().unwrap_or_default()
     );
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(output.stdout)
 }
 
-/// Every crate that `root` links, with those that it links itself: normal dependencies, no tests, no build scripts.
-fn linked<'a>(metadata: &'a Value, root: &'a str) -> BTreeMap<&'a str, Vec<&'a str>> {
+/// Name and version of every crate that is linked into the module of `crate_name`.
+fn crates(
+    workspace: &Path,
+    crate_name: &str,
+    sealed: bool,
+) -> anyhow::Result<BTreeSet<(String, String)>> {
+    let mut arguments = vec![
+        "tree",
+        "--target",
+        TARGET,
+        "--edges",
+        "normal,no-proc-macro",
+    ];
+    arguments.extend([
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+        "--package",
+        crate_name,
+    ]);
+    if sealed {
+        arguments.extend([
+            "--package",
+            "launchgate-sdk",
+            "--features",
+            "launchgate-sdk/sealed",
+        ]);
+    }
+    let lines = cargo(workspace, &arguments)?;
+    let named = String::from_utf8_lossy(&lines);
+    let named = named.lines().filter_map(|line| {
+        let (name, rest) = line.split_once(" v")?;
+        Some((name.to_owned(), rest.split(' ').next()?.to_owned()))
+    });
+    Ok(named.collect())
+}
+
+/// Built with the feature `sealed`: the purpose of sealing stands in the module's data.
+fn opens_sealed_values(wasm: &[u8]) -> bool {
+    wasm.windows(PURPOSE.len()).any(|window| window == PURPOSE)
+}
+
+/// `root`, every crate below it that `keep` takes, and which of them each links itself.
+fn linked<'a>(
+    metadata: &'a Value,
+    root: &'a str,
+    keep: impl Fn(&str) -> bool,
+) -> BTreeMap<&'a str, Vec<&'a str>> {
     let nodes: BTreeMap<&str, &Value> = items(&metadata["resolve"]["nodes"])
         .filter_map(|n| Some((n["id"].as_str()?, n)))
         .collect();
@@ -107,6 +165,7 @@ fn linked<'a>(metadata: &'a Value, root: &'a str) -> BTreeMap<&'a str, Vec<&'a s
             .flat_map(items)
             .filter(normal)
             .filter_map(|edge| edge["pkg"].as_str())
+            .filter(|id| keep(id))
             .collect();
         open.extend(&on);
         graph.insert(id, on);
@@ -114,13 +173,16 @@ fn linked<'a>(metadata: &'a Value, root: &'a str) -> BTreeMap<&'a str, Vec<&'a s
     graph
 }
 
+fn key(package: &Value) -> (String, String) {
+    (text(&package["name"]), text(&package["version"]))
+}
+
 fn component(package: &Value, checksums: &BTreeMap<(String, String), String>) -> Value {
-    let key = (text(&package["name"]), text(&package["version"]));
     let mut component = json!({
         "type": "library", "bom-ref": purl(package), "name": package["name"], "version": package["version"],
         "purl": purl(package), "licenses": licenses(package),
     });
-    if let Some(checksum) = checksums.get(&key) {
+    if let Some(checksum) = checksums.get(&key(package)) {
         component["hashes"] = json!([{"alg": "SHA-256", "content": checksum}]);
     }
     component
@@ -185,9 +247,9 @@ mod tests {
             {"id": "a", "deps": [{"pkg": "b", "dep_kinds": [{"kind": null}]}, {"pkg": "c", "dep_kinds": [{"kind": "dev"}]}, {"pkg": "d", "dep_kinds": [{"kind": "build"}]}]},
             {"id": "b", "deps": []},
         ]}});
-        assert_eq!(
-            linked(&metadata, "a"),
-            BTreeMap::from([("a", vec!["b"]), ("b", vec![])])
-        );
+        let all = BTreeMap::from([("a", vec!["b"]), ("b", vec![])]);
+        assert_eq!(linked(&metadata, "a", |_| true), all);
+        let alone = BTreeMap::from([("a", vec![])]);
+        assert_eq!(linked(&metadata, "a", |id| id != "b"), alone);
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! 1. Each input is `<version>.json`, printed by `launchgate test --mode diff --format json` with that Envoy.
 //! 2. A cell is `passed/run` of a plugin's cases; cases that cannot run on an Envoy are not counted.
-//! 3. A failed case fails the command, after the table is written.
+//! 3. The record beside the table names, for each plugin, the versions on which no case failed; `launchgate image` takes it
+//!    into the registry's index as `tested`.
+//! 4. A failed case fails the command, after table and record are written.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,6 +28,9 @@ pub(crate) struct Args {
     /// The file whose part between the two `matrix` comments is replaced; without it the table is printed.
     #[arg(long)]
     readme: Option<PathBuf>,
+    /// Where the record goes: JSON, plugin to versions.
+    #[arg(long)]
+    record: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -45,6 +50,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     match &args.readme {
         Some(readme) => replace(readme, &table.render())?,
         None => print!("{}", table.render()),
+    }
+    if let Some(file) = &args.record {
+        let record = serde_json::to_string_pretty(&table.passed())? + "\n";
+        fs::write(file, record).with_context(|| file.display().to_string())?;
     }
     Ok(if table.failed() {
         ExitCode::FAILURE
@@ -84,15 +93,38 @@ impl Table {
             .any(|(passed, run)| passed < run)
     }
 
-    fn render(&self) -> String {
+    /// The versions on which no case of a plugin failed, by plugin.
+    fn passed(&self) -> BTreeMap<&String, Vec<&String>> {
+        let versions = self.versions();
+        let whole = |cells: &BTreeMap<String, (usize, usize)>, version: &String| {
+            cells
+                .get(version)
+                .is_some_and(|(passed, run)| passed == run && *run > 0)
+        };
+        let of = |cells| {
+            versions
+                .iter()
+                .copied()
+                .filter(|v| whole(cells, v))
+                .collect()
+        };
+        self.cells
+            .iter()
+            .map(|(plugin, cells)| (plugin, of(cells)))
+            .collect()
+    }
+
+    /// Every version, the oldest first.
+    fn versions(&self) -> Vec<&String> {
         let versions: BTreeSet<_> = self.cells.values().flat_map(BTreeMap::keys).collect();
         let mut versions: Vec<_> = versions.into_iter().collect();
-        versions.sort_by_key(|version| {
-            version
-                .split('.')
-                .map(|part| part.parse().unwrap_or(0))
-                .collect::<Vec<u32>>()
-        });
+        let number = |part: &str| part.parse().unwrap_or(0);
+        versions.sort_by_key(|version| version.split('.').map(number).collect::<Vec<u32>>());
+        versions
+    }
+
+    fn render(&self) -> String {
+        let versions = self.versions();
         let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let heads = versions.iter().map(|version| format!("Envoy {version}"));
         let mut text = row(std::iter::once("plugin".to_owned()).chain(heads).collect());
@@ -160,6 +192,7 @@ mod tests {
             "| plugin | Envoy 1.9.1 | Envoy 1.40.0 |\n| --- | --- | --- |\n| `tls` | 2/3 | 3/3 |\n"
         );
         assert!(table.failed());
+        assert_eq!(json!(table.passed()), json!({"tls": ["1.40.0"]}));
     }
 
     #[test]

@@ -74,13 +74,16 @@ enum Command {
         #[arg(long)]
         key: PathBuf,
     },
-    /// Write the overlays' `source.yaml` from an index.
+    /// Write the overlays' `source.yaml` from an index, or say what is stale in them.
     Pin {
         /// Host and path that the manifests shall name.
         registry: Registry,
         /// The index; without it, the registry's own.
         #[arg(long)]
         index: Option<PathBuf>,
+        /// Write nothing; fail when a file names other bytes than the index.
+        #[arg(long)]
+        check: bool,
         /// Files to write.
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -120,6 +123,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Pin {
             registry,
             index,
+            check,
             files,
         } => {
             let index = match index {
@@ -127,7 +131,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 None => read_index(&client, registry)?,
             };
             for file in files {
-                pin::write(&index, registry, file)?;
+                if *check {
+                    pin::check(&index, registry, file)?;
+                } else {
+                    pin::write(&index, registry, file)?;
+                }
                 println!("{}", file.display());
             }
         }

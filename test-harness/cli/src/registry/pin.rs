@@ -1,9 +1,10 @@
 //! `source.yaml` of an overlay: the reference and the manifest digest of every plugin, written from an index, so that a
-//! release of manifests is one generated file.
+//! release of manifests is one generated file. A pin is stale when the index names other bytes than the file.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use serde_json::Value;
 
 use super::reference::Registry;
 use crate::index::Index;
@@ -32,9 +33,49 @@ pub(crate) fn render(index: &Index, registry: &Registry, scheme: &str) -> anyhow
 
 /// Writes the file; Envoy Gateway's overlays are known by their folder.
 pub(crate) fn write(index: &Index, registry: &Registry, file: &Path) -> anyhow::Result<()> {
-    let envoy_gateway = file.components().any(|c| c.as_os_str() == "envoy-gateway");
-    let text = render(index, registry, if envoy_gateway { "" } else { "oci://" })?;
+    let text = render(index, registry, scheme(file))?;
     fs::write(file, text).with_context(|| file.display().to_string())
+}
+
+/// Fails with every line of the file that the index would write otherwise.
+pub(crate) fn check(index: &Index, registry: &Registry, file: &Path) -> anyhow::Result<()> {
+    let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let pinned = data(&text).with_context(|| file.display().to_string())?;
+    let expected = data(&render(index, registry, scheme(file))?)?;
+    let keys = expected
+        .keys()
+        .chain(pinned.keys().filter(|k| !expected.contains_key(*k)));
+    let differ = keys.filter(|key| expected.get(*key) != pinned.get(*key));
+    let show = |map: &BTreeMap<String, String>, key| match map.get(key).map(String::as_str) {
+        None | Some("") => "nothing".to_owned(),
+        Some(text) => text.to_owned(),
+    };
+    let stale: Vec<_> = differ
+        .map(|key| {
+            format!(
+                "{key} is {}, expected {}",
+                show(&pinned, key),
+                show(&expected, key)
+            )
+        })
+        .collect();
+    ensure!(
+        stale.is_empty(),
+        "{}: stale pins, write them with `make pin`: {}",
+        file.display(),
+        stale.join("; ")
+    );
+    Ok(())
+}
+
+fn data(yaml: &str) -> anyhow::Result<BTreeMap<String, String>> {
+    let document: Value = serde_norway::from_str(yaml)?;
+    Ok(serde_json::from_value(document["data"].clone())?)
+}
+
+fn scheme(file: &Path) -> &'static str {
+    let envoy_gateway = file.components().any(|c| c.as_os_str() == "envoy-gateway");
+    if envoy_gateway { "" } else { "oci://" }
 }
 
 fn is_in_chain(name: &str) -> bool {
