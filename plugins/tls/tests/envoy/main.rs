@@ -1,5 +1,15 @@
 //! The built module in the real Envoy, over real TLS where TLS matters. Needs `make build` and `make deps`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::disallowed_methods,
+    reason = "a test stops at the first surprise, and a real Envoy runs in real time"
+)]
+
 mod client_cert;
 mod connection;
 mod gateway;
