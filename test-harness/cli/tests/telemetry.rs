@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use launchgate_harness::envoy::{
     Bootstrap, Envoy, Launch, Reply, Upstream, built_module, get, workspace,
@@ -40,22 +40,20 @@ fn free_port() -> u16 {
 }
 
 /// Asks again and again until there is a value.
-fn await_value<T>(folder: &Path, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + LIMIT;
-    while Instant::now() < end {
-        if let Some(value) = ask() {
-            return value;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
+fn await_value<T>(
+    envoy: &Envoy,
+    folder: &Path,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> T {
     let log = |program| {
         std::fs::read_to_string(folder.join(format!("{program}.log"))).unwrap_or_default()
     };
-    panic!(
-        "{what} did not come in {LIMIT:?}: {}{}",
-        log("prometheus"),
-        log("prometheus-alertmanager")
-    );
+    let value = envoy.await_value(LIMIT, || Ok(ask()));
+    value.unwrap_or_else(|error| {
+        let (prometheus, alertmanager) = (log("prometheus"), log("prometheus-alertmanager"));
+        panic!("{what}: {error:#}: {prometheus}{alertmanager}")
+    })
 }
 
 fn ask(port: u16, path: &str) -> Option<Value> {
@@ -145,7 +143,7 @@ fn both_ways_out_are_scraped_and_a_burning_objective_alerts_and_resolves() {
     let (_alertmanager, alerts) = alertmanager(folder, &receiver);
     let (_prometheus, port) = prometheus(folder, &envoy, alerts);
 
-    await_value(folder, "both targets up", || {
+    await_value(&envoy, folder, "both targets up", || {
         let targets = ask(port, "/api/v1/targets")?;
         let targets = targets["data"]["activeTargets"].as_array()?;
         (targets.len() == 2 && targets.iter().all(|target| target["health"] == "up")).then_some(())
@@ -166,7 +164,7 @@ fn both_ways_out_are_scraped_and_a_burning_objective_alerts_and_resolves() {
             .filter_map(|call| serde_json::from_slice(&call.body).ok());
         bodies.find(is_wanted)
     };
-    let fired = await_value(folder, "the alert", || {
+    let fired = await_value(&envoy, folder, "the alert", || {
         send(500);
         notified("firing")
     });
@@ -188,14 +186,14 @@ fn both_ways_out_are_scraped_and_a_burning_objective_alerts_and_resolves() {
     );
 
     app.answer(Reply::status(200));
-    let resolved = await_value(folder, "the end of the alert", || {
+    let resolved = await_value(&envoy, folder, "the end of the alert", || {
         send(200);
         notified("resolved")
     });
     assert_eq!(resolved["alerts"][0]["labels"]["route"], "/users/{id}");
 
     // The same numbers by both, once nothing moves any more.
-    await_value(folder, "equal sums", || {
+    await_value(&envoy, folder, "equal sums", || {
         let sum = |family: &str| {
             let answer = ask(port, &format!("/api/v1/query?query=sum({family})"))?;
             let value = answer["data"]["result"][0]["value"][1].as_str()?;

@@ -75,7 +75,19 @@ fn the_proxy_of_envoy_gateway_has_every_label_and_the_generated_buckets() {
     let proxy = &documents("envoy-gateway/base/envoyproxy.yaml")[0];
     let bootstrap: Value =
         serde_norway::from_str(proxy["spec"]["bootstrap"]["value"].as_str().unwrap()).unwrap();
-    let shipped = &bootstrap["stats_config"];
+    check_stats(&bootstrap["stats_config"], metrics);
+}
+
+#[test]
+fn the_whole_gateways_have_every_label_and_the_generated_buckets() {
+    let example: Value = serde_json::from_str(super::EXAMPLE).unwrap();
+    for file in ["envoy/suite.yaml", "envoy/full-chain.yaml"] {
+        check_stats(&documents(file)[0]["stats_config"], &example);
+    }
+}
+
+/// Every label, by Istio's pattern, and the buckets that this configuration of `metrics` gives.
+fn check_stats(shipped: &Value, metrics: &Value) {
     let names: BTreeSet<String> = shipped["stats_tags"]
         .as_array()
         .unwrap()
