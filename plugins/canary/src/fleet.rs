@@ -145,6 +145,10 @@ pub(crate) fn read_rates(answer: &Answer) -> Result<Tallies, Silence> {
         // `increase` extrapolates: no whole number. NaN becomes 0.
         *slot = sample.number().round() as u64;
     }
+    for tally in [&mut tallies.canary, &mut tallies.stable] {
+        tally.errors = tally.errors.min(tally.requests);
+        tally.slow = tally.slow.min(tally.requests);
+    }
     Ok(tallies)
 }
 
@@ -177,8 +181,12 @@ struct Labels {
 }
 
 impl Sample {
+    /// NaN for what is no number, infinity included.
     fn number(&self) -> f64 {
-        self.value.1.parse().unwrap_or(f64::NAN)
+        let number = self.value.1.parse().ok();
+        number
+            .filter(|number: &f64| number.is_finite())
+            .unwrap_or(f64::NAN)
     }
 }
 
@@ -237,6 +245,7 @@ mod tests {
         for (name, status, body, expected) in [
             ("one", "200", vector(r#"[{"metric":{},"value":[1.5,"1"]}]"#), Ok(true)),
             ("zero", "200", vector(r#"[{"metric":{},"value":[1,"0"]}]"#), Ok(false)),
+            ("infinity", "200", vector(r#"[{"metric":{},"value":[1,"+Inf"]}]"#), Ok(false)),
             ("NaN", "200", vector(r#"[{"metric":{},"value":[1,"NaN"]}]"#), Ok(false)),
             ("empty", "200", vector("[]"), Err("empty")),
             ("an error", "400", r#"{"status":"error"}"#.to_owned(), Err("status")),
@@ -262,6 +271,7 @@ mod tests {
             row("errors", "canary", "4.6"),
             row("requests", "stable", "NaN"),
             row("slow", "stable", "7"),
+            row("slow", "canary", "+Inf"),
             row("x", "canary", "9"),
         ];
         let body = format!(
@@ -276,7 +286,7 @@ mod tests {
         let stable = Tally {
             requests: 0,
             errors: 0,
-            slow: 7,
+            slow: 0,
         };
         assert_eq!(
             read_rates(&answer("200", &body)),

@@ -5,7 +5,8 @@
 //!    longer than `max_p99`, which is exactly what "P99 above `max_p99`" says. Guilty of a **surge**: from 5 errors up, an error
 //!    share above `surge_factor` times that of stable.
 //! 3. "Above" means: the lower bound at `confidence` is above. Where stable has `min_requests` too, the canary's lower bound
-//!    must also be above stable's upper bound, so that a shared outage blames nobody.
+//!    must also be above stable's upper bound, and where it has fewer, above its share as it is: a shared outage blames
+//!    nobody, from its first second on.
 //! 4. Repeated looks are accounted for. The judge looks every tick at the window, its last quarter and its last sixteenth
 //!    (so that what begins late is not diluted). In the rollout's first window, when a bad release shows, the whole
 //!    window is looked at by the score bound with the full risk. Every other look is exact and takes a share of the risk:
@@ -77,12 +78,8 @@ fn look(counted: Tallies, test: Test, limits: &Limits) -> Option<(Guilt, Tallies
     }
     let comparable = stable.requests >= limits.min_requests.max(1);
     let worse = |bad: fn(&Tally) -> u64| {
-        !comparable
-            || test.is_above(
-                (bad(&canary), canary.requests),
-                (bad(&stable), stable.requests),
-                1000,
-            )
+        let (own, other) = (bad(&canary), bad(&stable));
+        test.is_worse((own, canary.requests), (other, stable.requests), comparable)
     };
     let errors = |tally: &Tally| tally.errors;
     let slow = |tally: &Tally| tally.slow;
@@ -107,12 +104,26 @@ fn look(counted: Tallies, test: Test, limits: &Limits) -> Option<(Guilt, Tallies
 impl Test {
     /// Whether the share `bad` of `all` is above a limit in millionths.
     fn is_over(self, bad: u64, all: u64, limit: u32) -> bool {
-        match self {
-            Self::Plain => {
-                u128::from(bad) * u128::from(MILLION) > u128::from(all) * u128::from(limit)
+        // In whole numbers; and no lower bound is above a limit that the share itself is not above.
+        let plain = u128::from(bad) * u128::from(MILLION) > u128::from(all) * u128::from(limit);
+        plain
+            && match self {
+                Self::Plain => true,
+                Self::Bounds(Bound::Exact, risk) => exceeds(bad, all, f64::from(limit) / 1e6, risk),
+                Self::Bounds(bound, risk) => bound.lower(bad, all, risk) > f64::from(limit) / 1e6,
             }
-            Self::Bounds(Bound::Exact, risk) => exceeds(bad, all, f64::from(limit) / 1e6, risk),
-            Self::Bounds(bound, risk) => bound.lower(bad, all, risk) > f64::from(limit) / 1e6,
+    }
+
+    /// Whether the canary's share is above that of stable, which counts as it is where it is too small to be bounded.
+    fn is_worse(self, canary: (u64, u64), stable: (u64, u64), comparable: bool) -> bool {
+        let (bad, all) = canary;
+        let (stable_bad, stable_all) = stable;
+        match self {
+            _ if stable_all == 0 => true,
+            Self::Bounds(bound, risk) if !comparable => {
+                bound.lower(bad, all, risk) > stable_bad as f64 / stable_all as f64
+            }
+            _ => self.is_above(canary, stable, 1000),
         }
     }
 
@@ -123,16 +134,16 @@ impl Test {
         (other_bad, other_all): (u64, u64),
         factor: u32,
     ) -> bool {
-        match self {
-            Self::Plain => {
-                let own = u128::from(bad) * u128::from(other_all) * 1000;
-                own > u128::from(other_bad) * u128::from(all) * u128::from(factor)
+        let own = u128::from(bad) * u128::from(other_all) * 1000;
+        let plain = own > u128::from(other_bad) * u128::from(all) * u128::from(factor);
+        plain
+            && match self {
+                Self::Plain => true,
+                Self::Bounds(bound, risk) => {
+                    bound.lower(bad, all, risk)
+                        > bound.upper(other_bad, other_all, risk) * f64::from(factor) / 1000.0
+                }
             }
-            Self::Bounds(bound, risk) => {
-                bound.lower(bad, all, risk)
-                    > bound.upper(other_bad, other_all, risk) * f64::from(factor) / 1000.0
-            }
-        }
     }
 }
 
@@ -204,9 +215,15 @@ mod tests {
                 Some(Guilt::Errors),
             ),
             (
-                "stable is too small to compare",
+                "stable is small, and fails too",
                 tally(50, 10, 0),
-                tally(49, 49, 0),
+                tally(10, 2, 0),
+                None,
+            ),
+            (
+                "stable is small, and fails less",
+                tally(50, 11, 0),
+                tally(10, 2, 0),
                 Some(Guilt::Errors),
             ),
             (
@@ -275,6 +292,20 @@ mod tests {
                 tally(4000, 2000, 0),
                 1,
                 None,
+            ),
+            (
+                "both versions fail, and stable is still small",
+                tally(52, 17, 0),
+                tally(46, 15, 0),
+                1,
+                None,
+            ),
+            (
+                "stable has one error of a few",
+                tally(60, 60, 0),
+                tally(3, 1, 0),
+                1,
+                Some(Guilt::Errors),
             ),
             (
                 "stable fails a little",

@@ -68,6 +68,7 @@ impl Canary {
             cx.fx.count(self.series.rollbacks(cx.metrics, Cause::Abort));
         }
         cx.fx.move_gauge(self.series.revision, 1);
+        self.show(now, cx.fx);
         cx.log(Level::Warn, || {
             format!(
                 "an operator changed the rollout: rollout={} action={action:?} stage={}",

@@ -101,10 +101,16 @@ impl End {
 
     /// Share that is left at `now` of a rollback that takes `gradual`.
     pub(crate) fn share_left(&self, now: Timestamp, gradual: Duration) -> u32 {
-        let left = gradual.saturating_sub(now.since(self.at)).as_nanos();
-        let share = u128::from(self.share) * left / gradual.as_nanos().max(1);
+        let left = millis(gradual.saturating_sub(now.since(self.at)));
+        let share = u64::from(self.share).saturating_mul(left) / millis(gradual).max(1);
         u32::try_from(share).unwrap_or(0)
     }
+}
+
+/// Whole milliseconds, without the division of 128 bits that `as_millis` takes.
+fn millis(duration: Duration) -> u64 {
+    let whole = duration.as_secs().saturating_mul(1000);
+    whole.saturating_add(u64::from(duration.subsec_millis()))
 }
 
 /// Where the rollout stands among its stages.

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use launchgate_sdk::notifier::Notice;
 use launchgate_sdk::outbox::Limits as OutboxLimits;
-use launchgate_sdk::{Lease, Level, Outbox, Ports, RootContext, Setup, StreamContext};
+use launchgate_sdk::{
+    Effects, Lease, Level, Outbox, Ports, RootContext, Setup, StreamContext, Timestamp,
+};
 
 use crate::fleet::Question;
 use crate::hosts::Hosts;
@@ -102,7 +104,7 @@ impl Canary {
         }
         self.relearn(cx);
         self.judge(cx);
-        self.show(cx);
+        self.show(wall, cx.fx);
         self.poll(cx);
         self.tell(cx);
         self.end_fallback(cx);
@@ -268,20 +270,19 @@ impl Canary {
     }
 
     /// Gauges that others read: set anew on each tick, since a reload begins them at 0.
-    fn show(&self, cx: &mut RootContext<'_, Tag>) {
-        let stage = self.rollout.stage(cx.now.wall);
+    pub(crate) fn show(&self, now: Timestamp, fx: &mut Effects) {
+        let stage = self.rollout.stage(now);
         let ended = self.rollout.end.filter(|_| !self.settings.report);
-        let left = ended.map(|end| end.share_left(cx.now.wall, self.settings.gradual));
+        let left = ended.map(|end| end.share_left(now, self.settings.gradual));
         let share = if self.settings.aborted {
             0
         } else {
             left.unwrap_or_else(|| self.rollout.schedule.share(stage))
         };
-        cx.fx.set_gauge(self.series.stage, u64::from(stage));
-        cx.fx.set_gauge(self.series.share, u64::from(share));
         let rolled_back = ended.is_some_and(|End { cause, .. }| cause != Cause::Abort);
-        cx.fx
-            .set_gauge(self.series.rolled_back, u64::from(rolled_back));
+        fx.set_gauge(self.series.stage, u64::from(stage));
+        fx.set_gauge(self.series.share, u64::from(share));
+        fx.set_gauge(self.series.rolled_back, u64::from(rolled_back));
     }
 
     /// After `retry` the canary is tried again: one more failure is enough to fall back again.

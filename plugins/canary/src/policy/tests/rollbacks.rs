@@ -84,6 +84,9 @@ fn a_conviction_at_full_share_or_without_a_stable_is_only_reported() {
     }
     let mut proxy = Proxy::start(HALF);
     proxy.seconds(2);
+    for _ in 0..20 {
+        end(&mut proxy, "stable", 200, 0, "via_upstream");
+    }
     for _ in 0..3 {
         end(&mut proxy, "stable", 503, 1 << 1, "no_healthy_upstream");
     }
