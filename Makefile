@@ -60,6 +60,8 @@ test: deps build ## Everything that CI runs
 	cargo test --locked --workspace
 	$(MAKE) test-wasm
 	$(MAKE) scenarios
+	.ci/reproduce plugins/tls
+	$(MAKE) deny
 	$(MAKE) lint
 
 .PHONY: fmt
@@ -108,10 +110,14 @@ image: build ## An OCI image of each plugin in dist/images, their index in dist/
 push: image ## Push the images (REGISTRY=registry.example.org/launchgate, KEY=cosign.key signs)
 	$(LAUNCHGATE) push $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) $(if $(KEY),--key $(KEY))
 
+PINNED := envoy-configs/istio/overlays/production/source.yaml envoy-configs/envoy-gateway/overlays/production/source.yaml
 .PHONY: pin
 pin: ## Write the images' digests into the production overlays (REGISTRY=; after make image)
-	$(LAUNCHGATE) registry pin $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) --index dist/registry.json \
-	  envoy-configs/istio/overlays/production/source.yaml envoy-configs/envoy-gateway/overlays/production/source.yaml
+	$(LAUNCHGATE) registry pin $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) --index dist/registry.json $(PINNED)
+
+.PHONY: pin-check
+pin-check: ## Whether the production overlays name the images of this build (REGISTRY=; after make image)
+	$(LAUNCHGATE) registry pin --check $(or $(REGISTRY),$(error REGISTRY= is missing, such as registry.example.org/launchgate)) --index dist/registry.json $(PINNED)
 
 .PHONY: manifests
 manifests: ## Make the TrafficExtensions of the WasmPlugins

@@ -8,7 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use launchgate_harness::envoy::{
-    Bootstrap, Launch, Reply, Request, Upstream, built_module, workspace,
+    Authority, Bootstrap, Connection, Launch, Reply, Request, TlsClient, Upstream, built_module,
+    send, workspace,
 };
 
 const SECRETS: [(&str, &str); 5] = [
@@ -34,16 +35,28 @@ fn dist() -> Result<PathBuf> {
     Ok(built_module("health")?.parent().context("dist")?.to_owned())
 }
 
-/// The bootstrap of a kustomization.
-fn render(kustomization: &str) -> Result<Bootstrap> {
+/// Stand-ins for the gateways' secrets: the folder, and who signed them.
+fn certificates() -> Result<(tempfile::TempDir, Authority)> {
+    let folder = tempfile::tempdir()?;
+    let authority = Authority::new("launchgate tests")?;
+    for host in ["shop", "api"] {
+        let identity = authority.server(&[&format!("{host}.example.org")])?;
+        identity.write(folder.path(), &format!("{host}-example-org"))?;
+    }
+    Ok((folder, authority))
+}
+
+/// The bootstrap of a kustomization, with TLS.
+fn render(kustomization: &str, certificates: &Path) -> Result<Bootstrap> {
     let dist = dist()?;
-    let modules = dist.to_str().context("dist")?;
     let output = launchgate(&[
         "render",
         "--as",
         "bootstrap",
         "--modules",
-        modules,
+        dist.to_str().context("dist")?,
+        "--certificates",
+        certificates.to_str().context("certificates")?,
         kustomization,
     ])?;
     ensure!(
@@ -65,17 +78,14 @@ fn launch(bootstrap: Bootstrap) -> Launch {
     })
 }
 
+/// The production overlays are not only accepted: they are run below.
 #[test]
 fn every_kustomization_is_accepted_by_envoy() -> Result<()> {
+    let (folder, _) = certificates()?;
     for gateway in ["istio", "envoy-gateway"] {
-        for kustomization in [
-            "base",
-            "overlays/development",
-            "overlays/staging",
-            "overlays/production",
-        ] {
-            let folder = format!("envoy-configs/{gateway}/{kustomization}");
-            let validation = launch(render(&folder)?).validate()?;
+        for kustomization in ["base", "overlays/development", "overlays/staging"] {
+            let kustomization = format!("envoy-configs/{gateway}/{kustomization}");
+            let validation = launch(render(&kustomization, folder.path())?).validate()?;
             let last: Vec<_> = validation
                 .log
                 .iter()
@@ -83,41 +93,55 @@ fn every_kustomization_is_accepted_by_envoy() -> Result<()> {
                 .take(5)
                 .map(|line| line.text.as_str())
                 .collect();
-            ensure!(validation.accepted, "{folder}: {last:#?}");
+            ensure!(validation.accepted, "{kustomization}: {last:#?}");
         }
     }
     Ok(())
 }
 
-/// What the chain does to four requests, by the whole production overlay of a gateway.
-fn walk_through(folder: &str, stable: &str, canary: &str) -> Result<()> {
+/// What the chain does to requests, by the whole production overlay of a gateway.
+fn walk_through(overlay: &str, stable: &str, canary: &str) -> Result<()> {
+    let (folder, authority) = certificates()?;
     let stable_upstream = Upstream::always(Reply::status(200).body("stable"))?;
     let canary_upstream = Upstream::always(Reply::status(200).body("canary"))?;
-    let bootstrap = render(folder)?
+    let bootstrap = render(overlay, folder.path())?
         .upstream(stable, &stable_upstream)
         .upstream(canary, &canary_upstream);
-    // The listener has no TLS here: what the tls plugin does with plaintext is asserted, then it is told to report only.
-    let envoy = launch(bootstrap.clone()).start()?;
-    let ask = |envoy: &launchgate_harness::envoy::Envoy, request: Request| {
-        envoy.send(&request.host("shop.example.org"))
-    };
-    let live = ask(&envoy, Request::get("/livez"))?;
+    let envoy = launch(bootstrap).start()?;
+
+    let plain = |request: Request| send(envoy.port(10000)?, &request.host("shop.example.org"));
+    let live = plain(Request::get("/livez"))?;
     assert_eq!(live.status, 200, "{}", live.text());
-    let redirect = ask(&envoy, Request::get("/cart?a=1"))?;
+    let redirect = plain(Request::get("/cart?a=1"))?;
     assert_eq!(
         (redirect.status, redirect.header("location").as_deref()),
         (301, Some("https://shop.example.org/cart?a=1"))
     );
-    drop(envoy);
-    let envoy = launch(reporting(bootstrap)).start()?;
+
+    let tls = TlsClient::new("shop.example.org").trust(authority.pem());
+    let secure = |request: Request, host: &str| {
+        Connection::open_tls(envoy.port(10443)?, &tls)?.exchange(&request.host(host))
+    };
+    let always = secure(
+        Request::get("/cart").header("x-canary", "always"),
+        "shop.example.org",
+    )?;
     assert_eq!(
-        ask(&envoy, Request::get("/cart").header("x-canary", "always"))?.text(),
-        "canary"
+        (
+            always.text().as_str(),
+            always.header("strict-transport-security").as_deref()
+        ),
+        ("canary", Some("max-age=31536000; includeSubDomains"))
     );
     let forged = Request::get("/cart")
         .header("x-canary", "never")
         .header("x-launchgate-variant", "canary");
-    assert_eq!(ask(&envoy, forged)?.text(), "stable");
+    assert_eq!(secure(forged, "shop.example.org")?.text(), "stable");
+    let misdirected = secure(Request::get("/cart"), "api.example.org")?;
+    assert_eq!(
+        misdirected.status, 421,
+        "the certificate is the other host's"
+    );
     for received in stable_upstream
         .received()
         .iter()
@@ -130,18 +154,6 @@ fn walk_through(folder: &str, stable: &str, canary: &str) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// The tls plugin in report mode, so that plain requests reach the routes.
-fn reporting(bootstrap: Bootstrap) -> Bootstrap {
-    bootstrap.edit(|document| {
-        let text = document
-            .to_string()
-            .replace(r#"\"mode\":\"enforce\""#, r#"\"mode\":\"report\""#);
-        if let Ok(changed) = serde_json::from_str(&text) {
-            *document = changed;
-        }
-    })
 }
 
 #[test]
@@ -161,6 +173,36 @@ fn envoy_gateway_in_production_answers_redirects_and_steers() -> Result<()> {
         "httproute/shop/checkout/rule/1",
         "httproute/shop/checkout/rule/0",
     )
+}
+
+/// Structure is the same in every environment: a copy of the Istio manifests with one field more in staging is refused.
+#[test]
+fn an_overlay_that_adds_a_field_is_refused() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let copy = folder.path().join("istio");
+    let status = Command::new("cp")
+        .args(["-r", "envoy-configs/istio"])
+        .arg(&copy)
+        .current_dir(workspace())
+        .status()?;
+    ensure!(status.success(), "cp");
+    let staging = copy.join("overlays/staging/kustomization.yaml");
+    let patch = "  - target: {kind: WasmPlugin, name: launchgate-tls}\n    patch: |\n      - {op: add, path: /spec/pluginConfig/server, value: remove}\n";
+    let text = std::fs::read_to_string(&staging)?;
+    std::fs::write(
+        &staging,
+        text.replace("patches:\n", &format!("patches:\n{patch}")),
+    )?;
+    let output = launchgate(&["check", "--without-modules", copy.to_str().context("copy")?])?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(!output.status.success(), "{said}");
+    let expected = ".spec.pluginConfig.server: the overlay adds a field that the base does not have [overlay-structure]";
+    assert!(
+        said.contains("launchgate-tls") && said.contains(expected),
+        "{said}"
+    );
+    assert!(said.contains(" 1 findings"), "{said}");
+    Ok(())
 }
 
 #[test]

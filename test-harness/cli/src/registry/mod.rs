@@ -163,14 +163,14 @@ fn list(client: &Client, registry: &Registry, json: bool) -> anyhow::Result<()> 
         return Ok(());
     }
     println!(
-        "{:<12} {:<10} {:>8}  {:<20} MANIFEST",
+        "{:<12} {:<10} {:>8}  {:<34} MANIFEST",
         "PLUGIN", "VERSION", "KB", "TESTED"
     );
     for entry in &index.plugins {
         let tested = entry.tested.as_deref().unwrap_or_default().join(",");
         let digest = entry.manifest_digest.as_deref().unwrap_or("-");
         println!(
-            "{:<12} {:<10} {:>8}  {tested:<20} {digest}",
+            "{:<12} {:<10} {:>8}  {tested:<34} {digest}",
             entry.name,
             entry.version,
             entry.size.div_ceil(1000)

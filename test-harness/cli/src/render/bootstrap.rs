@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Options, cluster, filter, gateway_api, route};
+use super::{Options, cluster, filter, gateway_api, route, tls};
 use crate::{
     extension::{self, Extension, Origin},
     manifest::Manifest,
@@ -119,24 +119,25 @@ fn tls_chains(
     manager: &Value,
 ) -> Result<Vec<Value>, String> {
     let mut chains = Vec::new();
-    for (hosts, secret) in manifests.iter().flat_map(tls_servers) {
-        let file = |extension: &str| folder.join(format!("{secret}.{extension}"));
+    for server in tls::servers(manifests) {
+        let file = |extension: &str| folder.join(format!("{}.{extension}", server.secret));
         if !file("crt").is_file() {
             return Err(format!(
-                "{}: no certificate for the secret {secret}",
-                file("crt").display()
+                "{}: no certificate for the secret {}",
+                file("crt").display(),
+                server.secret
             ));
         }
         let tls = json!({
             "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
             "common_tls_context": {
                 "alpn_protocols": ["h2", "http/1.1"],
-                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
+                "tls_params": server.parameters,
                 "tls_certificates": [{"certificate_chain": {"filename": file("crt")}, "private_key": {"filename": file("key")}}],
             },
         });
         chains.push(json!({
-            "filter_chain_match": {"server_names": hosts},
+            "filter_chain_match": {"server_names": server.hosts},
             "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
             "filters": [manager],
         }));
@@ -146,32 +147,6 @@ fn tls_chains(
     } else {
         Ok(chains)
     }
-}
-
-/// Hosts and secret of each TLS server of Istio's and the Gateway API's `Gateway`.
-fn tls_servers(manifest: &Manifest) -> Vec<(Vec<String>, String)> {
-    let spec = &manifest.value["spec"];
-    if manifest.kind() != "Gateway" {
-        return Vec::new();
-    }
-    let istio = items(&spec["servers"]).filter_map(|s| {
-        let hosts = items(&s["hosts"])
-            .filter_map(|h| Some(h.as_str()?.rsplit('/').next()?.to_owned()))
-            .collect();
-        Some((hosts, s["tls"]["credentialName"].as_str()?.to_owned()))
-    });
-    let gateway_api = items(&spec["listeners"]).filter_map(|l| {
-        let hosts = l["hostname"]
-            .as_str()
-            .map(str::to_owned)
-            .into_iter()
-            .collect();
-        Some((
-            hosts,
-            l["tls"]["certificateRefs"][0]["name"].as_str()?.to_owned(),
-        ))
-    });
-    istio.chain(gateway_api).collect()
 }
 
 /// Headers that Envoy Gateway removes before the filters.

@@ -6,6 +6,7 @@ mod cluster;
 mod filter;
 mod gateway_api;
 mod route;
+mod tls;
 mod traffic_extension;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -164,3 +164,63 @@ fn the_shipped_traffic_extensions_are_the_twins_of_the_plugins() {
     assert_eq!(expected.len(), 6);
     assert_eq!(shipped, expected, "run `make manifests`");
 }
+
+/// Istio 1.30 and later: the same filters, whichever of the two resources says so.
+#[test]
+fn traffic_extensions_render_to_the_bootstrap_of_their_plugins() {
+    let istio = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../envoy-configs/istio");
+    let plugins = manifest::load(&[istio.join("base")]).unwrap();
+    let mut extensions = plugins.clone();
+    extensions.retain(|manifest| manifest.kind() != "WasmPlugin");
+    extensions.extend(manifest::load(&[istio.join("traffic-extension")]).unwrap());
+    let render = |manifests: &[Manifest]| {
+        bootstrap::render(manifests, &chain(manifests), &Options::default()).unwrap()
+    };
+    assert_eq!(chain(&plugins).len(), 6);
+    assert_eq!(render(&extensions), render(&plugins));
+}
+
+#[test]
+fn versions_and_ciphers_of_a_server_are_those_of_its_gateway() {
+    let istio = "
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: a}
+spec:
+  servers:
+    - {port: {number: 80}, hosts: ['*']}
+    - {port: {number: 443}, hosts: [shop/a.example.org], tls: {credentialName: one, minProtocolVersion: TLSV1_3, cipherSuites: [X]}}
+    - {port: {number: 443}, hosts: [b.example.org], tls: {credentialName: two}}
+";
+    let servers = |yaml: &str| -> Vec<_> {
+        let of = |s: tls::Server| json!([s.hosts, s.secret, s.parameters]);
+        tls::servers(&load(yaml)).into_iter().map(of).collect()
+    };
+    assert_eq!(
+        servers(istio),
+        [
+            json!([["a.example.org"], "one", {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3", "cipher_suites": ["X"]}]),
+            json!([["b.example.org"], "two", {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"}]),
+        ]
+    );
+    let gateway_api = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: a}
+spec:
+  listeners:
+    - {name: http, port: 80}
+    - {name: https, port: 443, hostname: a.example.org, tls: {certificateRefs: [{name: one}]}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: ClientTrafficPolicy
+metadata: {name: a}
+spec: {tls: {minVersion: '1.3', ciphers: [X]}}
+";
+    assert_eq!(
+        servers(gateway_api),
+        [
+            json!([["a.example.org"], "one", {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3", "cipher_suites": ["X"]}])
+        ]
+    );
+}
