@@ -245,6 +245,39 @@ impl Bootstrap {
         self
     }
 
+    /// Changes the configuration of every plugin that has one in JSON.
+    #[must_use]
+    pub fn plugin_configs(mut self, mut change: impl FnMut(&mut Value)) -> Self {
+        rewrite::walk(&mut self.document, &mut |object| {
+            let configuration = object
+                .get("vm_config")
+                .is_some()
+                .then(|| object.get_mut("configuration"))
+                .flatten();
+            let Some(Value::String(text)) =
+                configuration.and_then(|config| config.get_mut("value"))
+            else {
+                return;
+            };
+            if let Ok(mut config) = serde_json::from_str(text) {
+                change(&mut config);
+                *text = config.to_string();
+            }
+        });
+        self
+    }
+
+    /// The files that the document names and that are not there.
+    #[must_use]
+    pub fn missing_files(&self) -> Vec<PathBuf> {
+        let (mut document, mut missing) = (self.document.clone(), Vec::new());
+        rewrite::walk(&mut document, &mut |object| {
+            let name = object.get("filename").and_then(Value::as_str);
+            missing.extend(name.map(PathBuf::from).filter(|path| !path.is_file()));
+        });
+        missing
+    }
+
     /// Any other change of the document.
     #[must_use]
     pub fn edit(mut self, change: impl FnOnce(&mut Value)) -> Self {

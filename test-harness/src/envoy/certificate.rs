@@ -8,6 +8,25 @@ use rcgen::{
     SanType,
 };
 
+/// The two names that the shipped gateways serve.
+const SHIPPED: [&str; 2] = ["shop.example.org", "api.example.org"];
+
+/// Writes the files that the shipped bootstraps name into `folder`: an authority made anew (`ca.crt`), a certificate for each
+/// of the two names, and one for a client.
+pub fn write_shipped_certificates(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {folder:?}"))?;
+    let authority = Authority::new("Launchgate demo")?;
+    let file = folder.join("ca.crt");
+    std::fs::write(&file, authority.pem()).with_context(|| format!("cannot write {file:?}"))?;
+    for name in SHIPPED {
+        authority.server(&[name])?.write(folder, name)?;
+    }
+    authority
+        .client("client.example.org")?
+        .write(folder, "client")?;
+    Ok(())
+}
+
 /// A certificate authority that exists for one test.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,

@@ -14,6 +14,7 @@ use super::admin::{Admin, Stats};
 use super::binary::Binary;
 use super::bootstrap::{Bootstrap, Prepared};
 use super::client::{Connection, get, send};
+use super::foreground;
 use super::log::{LOG_FORMAT, Log, LogLine};
 use super::message::{Request, Response};
 
@@ -138,7 +139,8 @@ impl Launch {
         })
     }
 
-    /// Runs Envoy in the foreground, on the ports of the bootstrap, until it ends; its output is this process's.
+    /// Runs Envoy in the foreground, on the ports of the bootstrap, until it ends or this process gets SIGINT or SIGTERM, which
+    /// stops Envoy first. Its output is this process's.
     pub fn foreground(self) -> Result<ExitStatus> {
         let binary = Binary::locate()?;
         let folder = tempfile::Builder::new().prefix("envoy-").tempdir()?;
@@ -155,7 +157,7 @@ impl Launch {
             .args(["--log-level", &self.log_level])
             .args(&self.arguments)
             .envs(&self.environment);
-        command.status().context("Envoy does not start")
+        foreground::run(command, STOP_LIMIT)
     }
 
     fn command(&self) -> Result<(Command, Prepared, TempDir)> {

@@ -35,16 +35,22 @@ impl Bootstrap {
         let mut document = self.document.clone();
         let admin = folder.join("admin.sock");
         let mut sockets = BTreeMap::from([(move_admin(&mut document, &admin), admin.clone())]);
-        let ports = move_listeners(&mut document, folder, &mut sockets);
+        sockets.extend(move_inner_listeners(&mut document, folder));
+        let ports = move_outer_listeners(&mut document);
         self.move_clusters(&mut document, &sockets)?;
         self.move_files(&mut document)?;
         let file = write(&document, folder)?;
         Ok(Prepared { file, admin, ports })
     }
 
-    /// Writes the document into `folder` with its own ports and addresses, only files replaced.
+    /// Writes the document into `folder` with its own ports and addresses; only files are replaced, and listeners that its own
+    /// clusters point at become socket files: a gateway in the foreground takes no port that nobody asked for.
     pub(crate) fn write_as_shipped(&self, folder: &Path) -> Result<PathBuf, InvalidBootstrap> {
         let mut document = self.document.clone();
+        let sockets = move_inner_listeners(&mut document, folder);
+        for cluster in resources(&mut document, "clusters") {
+            follow_sockets(cluster, &sockets);
+        }
         self.move_files(&mut document)?;
         write(&document, folder)
     }
@@ -125,39 +131,44 @@ fn move_admin(document: &mut Value, socket: &Path) -> u16 {
     u16::try_from(port).unwrap_or(0)
 }
 
-fn move_listeners(
-    document: &mut Value,
-    folder: &Path,
-    sockets: &mut BTreeMap<u16, PathBuf>,
-) -> BTreeMap<u16, String> {
+/// Moves the listeners that the file's own clusters point at to socket files, and returns these by port.
+fn move_inner_listeners(document: &mut Value, folder: &Path) -> BTreeMap<u16, PathBuf> {
     let inward = endpoint_ports(document);
+    let mut sockets = BTreeMap::new();
+    for listener in resources(document, "listeners") {
+        if let Some(port) = port_of(listener).filter(|port| *port != 0 && inward.contains(port)) {
+            let path = folder.join(format!("{port}.sock"));
+            listener["address"] = pipe(&path);
+            sockets.insert(port, path);
+        }
+    }
+    sockets
+}
+
+/// Moves the other listeners to free ports, and returns their names by the port that the file asked for.
+fn move_outer_listeners(document: &mut Value) -> BTreeMap<u16, String> {
     let mut ports = BTreeMap::new();
     for (index, listener) in resources(document, "listeners").iter_mut().enumerate() {
-        let socket = &listener["address"]["socket_address"];
-        let Some(port) = socket["port_value"]
-            .as_u64()
-            .and_then(|port| u16::try_from(port).ok())
-        else {
-            continue;
-        };
         let name = listener["name"]
             .as_str()
             .map_or_else(|| format!("listener_{index}"), str::to_owned);
         listener["name"] = json!(name);
-        if port != 0 && inward.contains(&port) {
-            let path = folder.join(format!("{port}.sock"));
-            listener["address"] = pipe(&path);
-            sockets.insert(port, path);
-        } else {
-            listener["address"] = socket_address((Ipv4Addr::LOCALHOST, 0).into());
-            // By default stats are named by the configured address, which all listeners now share.
-            object(listener)
-                .entry("stat_prefix")
-                .or_insert_with(|| json!(name));
-            ports.insert(port, name);
-        }
+        let Some(port) = port_of(listener) else {
+            continue;
+        };
+        listener["address"] = socket_address((Ipv4Addr::LOCALHOST, 0).into());
+        // By default stats are named by the configured address, which all listeners now share.
+        object(listener)
+            .entry("stat_prefix")
+            .or_insert_with(|| json!(name));
+        ports.insert(port, name);
     }
     ports
+}
+
+fn port_of(listener: &Value) -> Option<u16> {
+    let port = listener["address"]["socket_address"]["port_value"].as_u64();
+    port.and_then(|port| u16::try_from(port).ok())
 }
 
 /// Local ports that the file's own clusters point at.
@@ -207,6 +218,25 @@ fn move_endpoints(
     });
     if moved {
         // A socket file or a literal address needs no name service, and STRICT_DNS refuses the former.
+        cluster["type"] = json!("STATIC");
+    }
+}
+
+/// Lets a cluster reach the listeners that are socket files now.
+fn follow_sockets(cluster: &mut Value, sockets: &BTreeMap<u16, PathBuf>) {
+    let mut moved = false;
+    walk(cluster, &mut |object| {
+        let socket = &object.get("socket_address").cloned().unwrap_or_default();
+        let port = socket["port_value"].as_u64();
+        let path = port
+            .and_then(|port| u16::try_from(port).ok())
+            .and_then(|port| sockets.get(&port));
+        if let Some(Value::Object(address)) = path.map(|path| pipe(path)) {
+            *object = address;
+            moved = true;
+        }
+    });
+    if moved {
         cluster["type"] = json!("STATIC");
     }
 }
