@@ -99,6 +99,10 @@ manifests-check: ## Every shipped manifest: shape, rules, plugin configs (schema
 	$(LAUNCHGATE) check envoy-configs/istio envoy-configs/envoy-gateway
 	$(LAUNCHGATE) check envoy-configs/istio/traffic-extension
 
+.PHONY: reference
+reference: build ## Write docs/reference from what was built
+	$(LAUNCHGATE) generate reference
+
 ##@ Shipping
 
 .PHONY: image

@@ -13,6 +13,7 @@ mod index;
 mod inspect;
 mod manifest;
 mod matrix;
+mod preflight;
 mod registry;
 mod render;
 mod report;
@@ -36,6 +37,7 @@ enum Command {
     Check(check::Args),
     Image(image::Args),
     Matrix(matrix::Args),
+    Preflight(preflight::Args),
     Push(registry::push::Args),
     Registry(registry::Args),
     Demo(demo::Args),
@@ -64,6 +66,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Matrix(args) => matrix::run(&args),
+        Command::Preflight(args) => Ok(preflight::run(&args)),
         Command::Push(args) => registry::push::run(&args),
         Command::Registry(args) => registry::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -263,7 +263,7 @@ fn indent(text: &str) -> String {
     text.trim_end().replace('\n', "\n                  ")
 }
 
-fn xml(text: &str) -> String {
+pub(crate) fn xml(text: &str) -> String {
     let legal = text
         .chars()
         .filter(|c| *c == '\n' || *c == '\t' || !c.is_control());

@@ -71,6 +71,49 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// All findings of a folder as rule and line, its number of resources, and the images that are pinned: plugin, digest.
+pub(crate) fn summary(path: &Path, dist: Option<&Path>) -> anyhow::Result<Summary> {
+    let modules = dist.map(|dist| Modules {
+        dist: dist.to_owned(),
+        index: None,
+        variables: BTreeMap::new(),
+        configure: Box::new(crate::configure::configure),
+        asked: Default::default(),
+    });
+    let mut report = Report::default();
+    check_path(path, false, modules.as_ref(), &mut report)?;
+    let mut pinned = BTreeSet::new();
+    let folders = match overlay::family(path) {
+        Some((base, overlays)) => std::iter::once(base).chain(overlays).collect(),
+        None => vec![path.to_owned()],
+    };
+    for manifest in &manifest::load(&folders)? {
+        let images = extension::of(manifest)
+            .into_iter()
+            .filter_map(|e| match &e.source {
+                extension::Source::Image(image) if !e.sha256.is_empty() => {
+                    Some((e.source.plugin().to_owned(), image.clone(), e.sha256))
+                }
+                _ => None,
+            });
+        pinned.extend(images);
+    }
+    let findings = report.findings.iter();
+    Ok(Summary {
+        resources: report.checked,
+        findings: findings.map(|f| (f.rule, f.to_string())).collect(),
+        pinned,
+    })
+}
+
+/// What [`summary`] tells.
+pub(crate) struct Summary {
+    pub(crate) resources: usize,
+    pub(crate) findings: Vec<(&'static str, String)>,
+    /// Plugin, image, manifest digest.
+    pub(crate) pinned: BTreeSet<(String, String, String)>,
+}
+
 #[derive(Default)]
 struct Report {
     checked: usize,

@@ -7,12 +7,15 @@
 //! 3. `dashboard.json`: a Grafana dashboard; `scrape.yaml`: a scrape job;
 //! 4. for `--source envoy` also `stats-config.yaml` (tags and buckets for Envoy's bootstrap) and `istio-annotations.yaml`.
 //!
+//! `generate reference` writes `docs/reference/` ([`reference`]).
+//!
 //! The two sources have the same numbers under other names. A setup takes one of them.
 
 mod burn;
 mod clock;
 mod dashboard;
 mod names;
+mod reference;
 mod rule_tests;
 mod rules;
 mod tags;
@@ -29,7 +32,7 @@ use launchgate_sdk::config::{Environment, Parsed};
 use clock::Clock;
 use names::Names;
 
-/// Write dashboards, rules and tags from a plugin's configuration.
+/// Write dashboards, rules, tags and the reference from what the plugins say of themselves.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -40,6 +43,8 @@ pub(crate) struct Args {
 enum What {
     /// Rules with their tests, dashboard, scrape job, tags and buckets of the plugin metrics
     Telemetry(Telemetry),
+    /// Every field, metric and preflight rule, as Markdown
+    Reference(reference::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -88,7 +93,13 @@ const HEADER: &str =
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    let What::Telemetry(args) = &args.what;
+    match &args.what {
+        What::Telemetry(args) => run_telemetry(args),
+        What::Reference(args) => reference::run(args),
+    }
+}
+
+fn run_telemetry(args: &Telemetry) -> Result<ExitCode> {
     let text = match &args.config {
         Some(path) => std::fs::read_to_string(path)
             .with_context(|| format!("{}: cannot be read", path.display()))?,

@@ -1,13 +1,13 @@
 //! `launchgate registry`: what a registry holds, and whether it is what was published.
 
 mod catalog;
-mod client;
-mod image;
-mod pin;
+pub(crate) mod client;
+pub(crate) mod image;
+pub(crate) mod pin;
 mod progress;
 pub(crate) mod push;
-mod reference;
-mod signature;
+pub(crate) mod reference;
+pub(crate) mod signature;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 

@@ -135,6 +135,16 @@ fn verify_layer(
     Ok(())
 }
 
+/// Whether a detached signature (`cosign sign-blob --key`: base64 of DER) of these bytes fits the key.
+pub(crate) fn verify_blob(bytes: &[u8], signature: &str, key: &VerifyingKey) -> anyhow::Result<()> {
+    let der = STANDARD
+        .decode(signature.trim())
+        .context("signature: no base64")?;
+    let signature = Signature::from_der(&der).context("signature: no DER")?;
+    key.verify(bytes, &signature)
+        .map_err(|_| anyhow::anyhow!("made with another key, or of other bytes"))
+}
+
 fn payload(repository: &str, digest: &str) -> String {
     json!({
         "critical": {
