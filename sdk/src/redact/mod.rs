@@ -2,7 +2,8 @@
 //!
 //! 1. By name: headers, cookies and query keys, each with its mode; names on the denylists of Sentry and OpenTelemetry
 //!    are masked unless a mode is configured for exactly that name.
-//! 2. By place: path segments under a pattern, user info of a URL. A `referer` and a `location` are URLs.
+//! 2. By place: path segments under a pattern, user info of a URL. A `referer` and a `location` are URLs; a value that
+//!    holds a URL with user info, encoded or not, is masked.
 //! 3. By form: JWT, bearer tokens, card numbers, e-mail addresses, in every text, raw and percent-decoded.
 //! 4. Redact first, truncate afterwards: a token that was cut is not known any more.
 
@@ -135,7 +136,8 @@ impl Redactor {
         let shown = self.text(text);
         let decoded = crate::percent_encoding::decode_fully(&shown);
         let hidden = *decoded != *shown && self.has_secret(&decoded);
-        if hidden || (self.denylist && denylist::assigns_sensitive(&decoded)) {
+        let nested = self.denylist && denylist::assigns_sensitive(&decoded);
+        if hidden || nested || url::has_user_info(&decoded) {
             MASK.into()
         } else {
             shown.into_owned()

@@ -79,6 +79,15 @@ fn urls_are_redacted_by_key_place_and_form() {
             "https://[redacted]@example.org:8443/a?sig=[redacted]",
         ),
         ("//user:s3cr3t@example.org/a", "//[redacted]@example.org/a"),
+        ("/a?next=https://u:s3cr3t@h/b", "/a?next=[redacted]"),
+        (
+            "/a?next=https%3A%2F%2Fu%3As3cr3t%40h%2Fb",
+            "/a?next=[redacted]",
+        ),
+        (
+            "/a?next=https%3A%2F%2Fh%2Fb%40c",
+            "/a?next=https%3A%2F%2Fh%2Fb%40c",
+        ),
         ("https://example.org", "https://example.org"),
         ("", ""),
     ] {
@@ -110,6 +119,7 @@ fn headers_are_redacted_by_name_and_form() {
             Some("mail [redacted] now"),
         ),
         ("x-note", "password: hunter2", Some("[redacted]")),
+        ("x-note", "see ftp://u:s3cr3t@h/", Some("[redacted]")),
         (
             "x-user",
             "42",

@@ -150,7 +150,7 @@ impl Redactor {
         let hidden = *decoded != *shown && self.has_secret(&decoded);
         let nested =
             self.denylist && (assigns_sensitive(&decoded) || self.assigns_configured(&decoded));
-        if hidden || nested {
+        if hidden || nested || has_user_info(&decoded) {
             MASK.into()
         } else {
             shown.into_owned()
@@ -172,6 +172,19 @@ impl Redactor {
                 })
             })
     }
+}
+
+/// Whether a text holds a URL with user info.
+pub(super) fn has_user_info(text: &[u8]) -> bool {
+    let is_end = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b' ');
+    text.windows(3).enumerate().any(|(at, mark)| {
+        let authority = text.get(at + 3..).unwrap_or_default();
+        mark == b"://"
+            && authority
+                .split(is_end)
+                .next()
+                .is_some_and(|own| own.contains(&b'@'))
+    })
 }
 
 /// The names under which a query key is known: the whole, and the parts of `a[b][c]`.
