@@ -289,7 +289,7 @@ fn request(story: &Story<'_>) -> Value {
         .filter(|scheme| matches!(*scheme, "http" | "https"))
         .unwrap_or("http");
     let host = scrub::text(headers.authority(), 256);
-    let path = scrub::path(RequestPath::read(headers.path()).bytes(), redactor);
+    let path = scrub::path(RequestPath::read(headers.path()).bytes(), redactor, pii);
     let mut shown = json!({
         "method": scrub::text(headers.method(), 32),
         "url": format!("{scheme}://{host}{path}"),
@@ -298,12 +298,12 @@ fn request(story: &Story<'_>) -> Value {
     insert(
         &mut shown,
         "query_string",
-        scrub::query(query(headers.path()), redactor).into(),
+        scrub::query(query(headers.path()), redactor, pii).into(),
     );
     insert(
         &mut shown,
         "cookies",
-        scrub::cookies(headers, redactor, pii).into(),
+        scrub::cookies(headers, redactor, pii),
     );
     shown
 }
@@ -371,8 +371,11 @@ fn trace(story: &Story<'_>, status: Option<u16>) -> Value {
 
 /// What only the gateway knows.
 fn gateway(story: &Story<'_>, failure: &Failure) -> Value {
-    let view = story.view;
-    let text = |attribute| view.text(attribute).map(|text| clean(&text, 256)).into();
+    let (view, pii) = (story.view, story.settings.send_pii);
+    let text = |attribute| {
+        let text = view.text(attribute).map(|text| clean(&text, 256));
+        text.map(|text| scrub::anonymous(text, pii)).into()
+    };
     let mut shown = json!({"type": "gateway", "client": CLIENT, "duration_ms": u64::try_from(view.duration().as_millis()).unwrap_or(u64::MAX)});
     insert(
         &mut shown,
@@ -385,11 +388,13 @@ fn gateway(story: &Story<'_>, failure: &Failure) -> Value {
         "code_details",
         text(Attribute::ResponseCodeDetails),
     );
-    insert(
-        &mut shown,
-        "upstream_address",
-        text(Attribute::UpstreamAddress),
-    );
+    if pii {
+        insert(
+            &mut shown,
+            "upstream_address",
+            text(Attribute::UpstreamAddress),
+        );
+    }
     insert(
         &mut shown,
         "transport_failure",

@@ -102,6 +102,7 @@ impl Errors {
             self.queue(item, cx);
         }
         let requests = std::mem::take(&mut self.exchanges);
+        cx.fx.add(self.counted, requests);
         for position in 0..self.settings.alerts.len() {
             self.alert(position, requests, &met, sweep, cx);
         }

@@ -186,7 +186,6 @@ impl Policy for Errors {
 
     fn on_tick(&mut self, cx: &mut RootContext<'_, Tag>) {
         self.ticks += 1;
-        cx.fx.add(self.counted, self.exchanges);
         if self.ticks == 1 {
             self.prepare(cx);
         } else {
