@@ -9,6 +9,7 @@
 //! 4. **Upstreams.** [`Upstream`] answers by script over HTTP/1.1 or HTTP/2 (gRPC trailers too), refuses, hangs, resets, and
 //!    records every request as the bytes that arrived.
 //! 5. **Clients.** [`Connection`] sends any bytes over plain TCP or TLS; [`Admin`] reads stats, listeners and clusters.
+//! 6. **Death.** [`Mortal`] makes a built module trap at a value that the test sends.
 //!
 //! The API blocks, so that a test is a plain `#[test]`; only the upstreams run on a small runtime of their own.
 
@@ -21,6 +22,7 @@ mod client;
 mod foreground;
 mod log;
 mod message;
+mod mortal;
 mod process;
 mod runtime;
 pub mod scenario;
@@ -34,5 +36,6 @@ pub use certificate::{Authority, Identity, write_shipped_certificates};
 pub use client::{Connection, TlsClient, get, send};
 pub use log::LogLine;
 pub use message::{Request, Response};
+pub use mortal::Mortal;
 pub use process::{Envoy, Launch, Validation};
 pub use upstream::{Answer, Protocol, Received, Reply, Upstream};

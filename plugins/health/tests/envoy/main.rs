@@ -14,6 +14,5 @@ mod checks;
 mod config;
 mod endpoints;
 mod gateway;
-mod mortal;
 mod servers;
 mod takeover;

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use launchgate_harness::envoy::{
-    Bootstrap, Envoy, Launch, Plugin, Protocol, Reply, Request, Upstream,
+    Bootstrap, Envoy, Launch, Mortal, Plugin, Protocol, Reply, Request, Upstream,
 };
 use serde_json::json;
 
 use crate::gateway::{SOON, await_state, ok, one};
-use crate::mortal::{self, DEADLY};
 
+/// Bytes of an answer that kill the VM which takes it in.
+const DEADLY: u16 = 4242;
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A dependency whose answer kills the VM that asks, as often as told, and the times at which it was asked.
@@ -58,7 +59,13 @@ fn start(database: &Upstream, app: &Upstream, workers: u32, policy: &'static str
     let mut config = one(&json!({"kind": "http"}));
     config["dependencies"][0]["interval"] = json!("1s");
     let folder = tempfile::tempdir().unwrap();
-    let plugin = Plugin::new("health", mortal::module(&folder)).config(&config);
+    let plugin = Plugin::new(
+        "health",
+        Mortal::at_answer_of(DEADLY)
+            .module("health", folder.path())
+            .unwrap(),
+    )
+    .config(&config);
     let bootstrap = Bootstrap::gateway(&[plugin.failure_policy(policy)])
         .upstream("app", app)
         .upstream("db", database);
