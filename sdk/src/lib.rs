@@ -27,6 +27,7 @@ pub mod headers;
 pub mod json;
 pub mod last_words;
 pub mod member;
+pub mod method;
 pub mod metric;
 pub mod notifier;
 pub mod outbox;

@@ -6,6 +6,8 @@
 //! 4. Exemplars (OpenMetrics only) show a sampled trace in the bucket that its value belongs to.
 //! 5. Bounds are written as canonical floats (`0.25`, `1.0`) in both, so that a series does not change with the format.
 
+use launchgate_sdk::hash::hex;
+
 use crate::accept::Format;
 use crate::cell::{Cell, Distribution, Exemplar, Kind};
 use crate::families::{self, Own};
@@ -173,18 +175,12 @@ impl Page {
     }
 
     fn exemplar(&mut self, exemplar: &Exemplar) {
-        self.text.push_str(" # {trace_id=\"");
-        for byte in exemplar.trace {
-            for digit in [byte >> 4, byte & 15] {
-                self.text
-                    .push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-            }
-        }
         let (value, at) = (
             decimal(exemplar.value.into(), 9),
             decimal(exemplar.at.into(), 3),
         );
-        self.line_open(&["\"} ", &value, " ", &at]);
+        let trace = hex(&exemplar.trace);
+        self.line_open(&[" # {trace_id=\"", &trace, "\"} ", &value, " ", &at]);
     }
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: u64) {

@@ -4,11 +4,13 @@
 //!    all again.
 //! 2. Integers of 64 bits are strings, enums integers, times nanoseconds.
 //! 3. Names are such that the usual translation to Prometheus gives those of the own exposition.
-//! 4. One push holds at most 200 label sets, so that no body grows without bound.
+//! 4. A bucket that met a sampled trace has it as an exemplar; its value is in seconds.
+//! 5. One push holds at most 200 label sets, so that no body grows without bound.
 
+use launchgate_sdk::hash::hex;
 use launchgate_sdk::json::{self, List, Object};
 
-use crate::cell::{Cell, Distribution, Kind};
+use crate::cell::{Cell, Distribution, Exemplar, Kind};
 use crate::exposition::decimal;
 use crate::ledger::Sum;
 use crate::part::Events;
@@ -188,6 +190,19 @@ fn histogram_point(
             })
         })
     });
+    if !seen.exemplars.is_empty() {
+        o.list("exemplars", |l| {
+            seen.exemplars
+                .values()
+                .for_each(|seen| l.object(|o| exemplar(o, seen)))
+        });
+    }
+}
+
+fn exemplar(o: &mut Object<'_>, exemplar: &Exemplar) {
+    o.text("timeUnixNano", format!("{}000000", exemplar.at));
+    o.raw("asDouble", &decimal(exemplar.value.into(), 9));
+    o.text("traceId", hex(&exemplar.trace));
 }
 
 fn counter<'a>(

@@ -10,30 +10,23 @@
 
 use std::time::Duration;
 
+pub(crate) use launchgate_sdk::method::OTHER;
+use launchgate_sdk::method::{self, KNOWN};
 use launchgate_sdk::{Attribute, EndView, Headers};
 
 use crate::flags;
 
-const METHODS: [&str; 10] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY",
-];
 const CONNECT: u8 = 5;
 const HEAD: u8 = 1;
 
-/// The value of what is not in a vocabulary.
-pub(crate) const OTHER: &str = "_OTHER";
-
-/// Number of a method, the last for one that is not known. Methods are case-sensitive (RFC 9110 section 9.1).
+/// Number of a method, the last for one that is not known.
 pub(crate) fn method(bytes: &[u8]) -> u8 {
-    METHODS
-        .iter()
-        .position(|name| name.as_bytes() == bytes)
-        .unwrap_or(METHODS.len()) as u8
+    method::position(bytes).unwrap_or(KNOWN.len()) as u8
 }
 
 /// Name of a method.
 pub(crate) fn method_name(number: u8) -> &'static str {
-    METHODS.get(usize::from(number)).copied().unwrap_or(OTHER)
+    KNOWN.get(usize::from(number)).copied().unwrap_or(OTHER)
 }
 
 /// Who answered.

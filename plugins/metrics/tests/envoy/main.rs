@@ -10,6 +10,7 @@
     reason = "a test stops at the first surprise, and a real Envoy runs in real time"
 )]
 
+mod death;
 mod gateway;
 mod hostile;
 mod identity;

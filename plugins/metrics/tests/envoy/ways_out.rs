@@ -233,7 +233,10 @@ fn the_push_is_what_protobuf_reads() {
         &[("app", &app), ("otel", &collector)],
         2,
     );
-    envoy.get("/a").unwrap();
+    const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+    let traced =
+        Request::get("/a").header("traceparent", format!("00-{TRACE}-b7ad6b7169203331-01"));
+    assert_eq!(envoy.send(&traced).unwrap().status, 200);
     let bodies = envoy.await_value(SOON, || {
         let bodies: Vec<Vec<u8>> = collector
             .received()
@@ -245,8 +248,32 @@ fn the_push_is_what_protobuf_reads() {
             .any(|body| String::from_utf8_lossy(body).contains("launchgate.http.request.duration"))
             .then_some(bodies))
     });
-    for body in bodies.unwrap() {
-        let text = String::from_utf8(body).unwrap();
+    let bodies: Vec<String> = bodies
+        .unwrap()
+        .into_iter()
+        .map(|body| String::from_utf8(body).unwrap())
+        .collect();
+    let duration = bodies.iter().find_map(|body| {
+        let read: serde_json::Value = serde_json::from_str(body).unwrap();
+        let metrics = read
+            .pointer("/resourceMetrics/0/scopeMetrics/0/metrics")?
+            .as_array()?
+            .clone();
+        metrics
+            .into_iter()
+            .find(|metric| metric["name"] == "launchgate.http.request.duration")
+    });
+    let point = &duration.unwrap()["histogram"]["dataPoints"][0];
+    let exemplars = point["exemplars"].as_array().unwrap();
+    assert_eq!(
+        (exemplars.len(), &exemplars[0]["traceId"]),
+        (1, &json!(TRACE))
+    );
+    assert_eq!(
+        exemplars[0]["asDouble"], point["sum"],
+        "the one value that there is"
+    );
+    for text in bodies {
         judge(
             Command::new(program("python3"))
                 .env("PYTHONPATH", workspace().join(".tools/otlp"))
@@ -265,4 +292,28 @@ fn the_push_is_what_protobuf_reads() {
     assert!(pushed.is_ok());
 }
 
-const PROTOBUF: &str = "import sys\nfrom google.protobuf import json_format\nfrom opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest\nparsed = json_format.Parse(sys.stdin.read(), ExportMetricsServiceRequest())\nassert parsed.resource_metrics[0].scope_metrics[0].metrics\n";
+/// Strictly as protobuf JSON. Trace ids are hex in OTLP/JSON where protobuf JSON has base64: that is the one difference.
+const PROTOBUF: &str = r#"
+import base64, json, sys
+from google.protobuf import json_format
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+def unhex(pairs):
+    read = dict(pairs)
+    assert len(read) == len(pairs), pairs
+    if "traceId" in read:
+        raw = bytes.fromhex(read["traceId"])
+        assert len(raw) == 16 and read["traceId"].islower(), read
+        read["traceId"] = base64.b64encode(raw).decode()
+    return read
+
+body = json.load(sys.stdin, object_pairs_hook=unhex)
+parsed = json_format.ParseDict(body, ExportMetricsServiceRequest(), ignore_unknown_fields=False)
+for metric in parsed.resource_metrics[0].scope_metrics[0].metrics:
+    for point in metric.histogram.data_points:
+        assert sum(point.bucket_counts) == point.count, point
+        assert len(point.bucket_counts) == len(point.explicit_bounds) + 1, point
+        for exemplar in point.exemplars:
+            assert len(exemplar.trace_id) == 16, exemplar
+assert parsed.resource_metrics[0].scope_metrics[0].metrics
+"#;
