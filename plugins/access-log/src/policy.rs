@@ -164,21 +164,23 @@ impl AccessLog {
             let (high, low) = (ports.random(), ports.random());
             (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
         });
+        // Mode `report` counts what would be written, not what an enforcing plugin would leave out.
+        let enforces = self.mode != Mode::Report;
         let Some(rate) = self
             .sampling
             .decide(ending.is_error(), ending.duration, trace.id)
         else {
-            cx.fx.count(self.counters.sampled_out);
+            cx.fx.add(self.counters.sampled_out, u64::from(enforces));
             return None;
         };
         if ending.severity() == Severity::Error && self.storm.is_limited() {
             let kind = self.kind(request, view, ending);
             if !self.storm.admit(kind, cx.now.mono, cx.now.wall) {
-                cx.fx.count(self.counters.suppressed);
+                cx.fx.add(self.counters.suppressed, u64::from(enforces));
                 return None;
             }
         }
-        if self.mode == Mode::Report {
+        if !enforces {
             cx.fx.count(self.counters.would_write);
             return None;
         }

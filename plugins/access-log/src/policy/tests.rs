@@ -372,6 +372,29 @@ fn mode_report_writes_nothing() {
     );
 }
 
+#[test]
+fn mode_report_counts_no_exchange_as_left_out() {
+    let mut host = host(&json!({
+        "mode": "report", "sample": {"rate_percent": 0}, "storm": {"max_records": 2, "window": "10s"},
+    }));
+    for _ in 0..5 {
+        host.exchange(&mut get("/"), Duration::ZERO);
+        let mut failed = get("/").with_integer(Attribute::ResponseCode, 503);
+        host.exchange(&mut failed, Duration::ZERO);
+    }
+    host.advance(Duration::from_secs(10));
+    host.tick();
+    // Two errors, and the summary of the other three.
+    let expected = BTreeMap::from([("launchgate_access_log_would_write_total".to_owned(), 3)]);
+    let counted: BTreeMap<String, u64> = host
+        .shared
+        .numbers()
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .collect();
+    assert_eq!(counted, expected);
+}
+
 fn sunk(host: &mut Host<Module>, count: u64) {
     for _ in 0..count {
         host.exchange(&mut get("/"), Duration::ZERO);

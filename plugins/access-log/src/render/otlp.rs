@@ -1,11 +1,14 @@
 //! The format `otlp`: OTLP/JSON (opentelemetry-proto, "JSON Protobuf Encoding").
 //!
 //! 1. Keys in lower camel case, trace and span ids in hex, enums as integers, 64-bit integers as decimal strings.
-//! 2. Attribute names are those of the semantic conventions where they have one.
+//! 2. Attribute names are those of the semantic conventions where they have one. A method that they do not know is
+//!    `_OTHER`, and as it was sent in `http.request.method_original`.
 
 use launchgate_sdk::json::{self, List, Object};
+use launchgate_sdk::method;
 
 use super::{Resource, some};
+use crate::name::Name;
 use crate::record::{Key, Record, Value, percent};
 
 /// Name of the instrumentation scope.
@@ -25,6 +28,12 @@ pub(crate) fn log_record(record: &Record) -> String {
         log.list("attributes", |attributes| {
             for (key, value) in &record.fields {
                 let name = match key {
+                    Key::Known(Name::Method) if !is_known_method(value) => {
+                        attribute(attributes, Name::Method.otlp(), |any| {
+                            any.text("stringValue", method::OTHER)
+                        });
+                        "http.request.method_original"
+                    }
                     Key::Known(name) => name.otlp(),
                     Key::Custom(name) => name,
                 };
@@ -78,6 +87,10 @@ pub(crate) fn body(resource: &Resource, records: &[&String]) -> String {
         });
     });
     out
+}
+
+fn is_known_method(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if method::position(text).is_some())
 }
 
 fn attribute(list: &mut List<'_>, key: &str, value: impl FnOnce(&mut Object<'_>)) {

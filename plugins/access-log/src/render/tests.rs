@@ -119,3 +119,41 @@ fn no_two_fields_share_a_key_in_any_format() {
         assert!(keys.windows(2).all(|pair| pair[0] != pair[1]), "{keys:?}");
     }
 }
+
+#[test]
+fn otlp_knows_the_methods_of_the_conventions_and_keeps_the_others_apart() {
+    for (method, shown, original) in [
+        ("GET", "GET", None),
+        ("QUERY", "QUERY", None),
+        ("BREW", "_OTHER", Some("BREW")),
+        ("get", "_OTHER", Some("get")),
+    ] {
+        let mut record = record();
+        record.fields = vec![(Key::Known(Name::Method), Value::Text(method.into()))];
+        let read: Json = serde_json::from_str(&line(Format::Otlp, &resource(), &record)).unwrap();
+        let attributes = &read["resourceLogs"][0]["scopeLogs"][0]["logRecords"][0]["attributes"];
+        let value = |key: &str| {
+            let list = attributes.as_array().unwrap();
+            let attribute = list.iter().find(|attribute| attribute["key"] == key)?;
+            attribute["value"]["stringValue"]
+                .as_str()
+                .map(str::to_owned)
+        };
+        assert_eq!(
+            value("http.request.method").as_deref(),
+            Some(shown),
+            "{method}"
+        );
+        assert_eq!(
+            value("http.request.method_original").as_deref(),
+            original,
+            "{method}"
+        );
+        let flat: Json =
+            serde_json::from_str(&line(Format::Launchgate, &resource(), &record)).unwrap();
+        assert_eq!(
+            flat["method"], method,
+            "other formats have it as it was sent"
+        );
+    }
+}
