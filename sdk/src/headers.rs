@@ -82,7 +82,11 @@ impl std::error::Error for InvalidHeader {}
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
 pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+        )
 }
 
 impl Headers {
@@ -148,7 +152,7 @@ impl Headers {
     pub fn all<'a>(&'a self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.fields
             .iter()
-            .filter(move |field| self.is_named(field, name))
+            .filter(move |field| field.is_named(&self.bytes, name))
             .map(|field| self.slice(&field.value))
     }
 
@@ -242,35 +246,29 @@ impl Headers {
     pub fn take_edits(&mut self) -> Vec<Edit> {
         let mut edits = Vec::new();
         for Touched { name, original } in std::mem::take(&mut self.touched) {
-            let values: Vec<&[u8]> = self.all(&name).collect();
-            if values == original {
+            let was = original.iter().map(Vec::as_slice);
+            let alike = self
+                .all(&name)
+                .zip(was)
+                .take_while(|(new, old)| new == old)
+                .count();
+            let now = self.all(&name).count();
+            if alike == now && alike == original.len() {
                 continue;
             }
-            let Some((first, rest)) = values.split_first() else {
+            if now == 0 {
                 edits.push(Edit::Remove(name));
                 continue;
-            };
-            let kept = original.len();
-            if kept > 0
-                && values.len() > kept
-                && values
-                    .iter()
-                    .zip(&original)
-                    .all(|(new, old)| *new == old.as_slice())
-            {
-                edits.extend(
-                    values
-                        .iter()
-                        .skip(kept)
-                        .map(|value| Edit::Add(name.clone(), value.to_vec())),
-                );
-                continue;
             }
-            edits.push(Edit::Set(name.clone(), first.to_vec()));
-            edits.extend(
-                rest.iter()
-                    .map(|value| Edit::Add(name.clone(), value.to_vec())),
-            );
+            // Where all that the host has is still there, only the rest is written.
+            let kept = if alike == original.len() { alike } else { 0 };
+            for (index, value) in self.all(&name).enumerate().skip(kept) {
+                let value = value.to_vec();
+                edits.push(match index {
+                    0 => Edit::Set(name.clone(), value),
+                    _ => Edit::Add(name.clone(), value),
+                });
+            }
         }
         edits
     }
@@ -304,11 +302,8 @@ impl Headers {
     }
 
     fn drop_fields(&mut self, name: &str) {
-        let fields = std::mem::take(&mut self.fields);
-        self.fields = fields
-            .into_iter()
-            .filter(|field| !self.is_named(field, name))
-            .collect();
+        let Self { bytes, fields, .. } = self;
+        fields.retain(|field| !field.is_named(bytes, name));
     }
 
     fn push(&mut self, name: &[u8], value: &[u8]) {
@@ -322,15 +317,19 @@ impl Headers {
         });
     }
 
-    fn is_named(&self, field: &Field, name: &str) -> bool {
-        field.name.len() == name.len()
-            && self
-                .slice(&field.name)
-                .eq_ignore_ascii_case(name.as_bytes())
-    }
-
     fn slice(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or_default()
+    }
+}
+
+impl Field {
+    /// Names come in lower case mostly, so equal bytes are looked for first.
+    fn is_named(&self, bytes: &[u8], name: &str) -> bool {
+        let name = name.as_bytes();
+        self.name.len() == name.len()
+            && bytes
+                .get(self.name.clone())
+                .is_some_and(|own| own == name || own.eq_ignore_ascii_case(name))
     }
 }
 
