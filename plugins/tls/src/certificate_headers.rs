@@ -31,7 +31,12 @@ pub(crate) const KNOWN: &[&str] = &[
 
 /// Names to strip.
 #[derive(Debug)]
-pub(crate) struct CertificateHeaders(Vec<String>);
+pub(crate) struct CertificateHeaders {
+    /// In lower case, `_` written as `-`.
+    patterns: Vec<String>,
+    /// Their first bytes, each once.
+    begins: Vec<u8>,
+}
 
 impl CertificateHeaders {
     /// Checks the patterns.
@@ -47,19 +52,24 @@ impl CertificateHeaders {
                 "expected a header name, or the begin of one and \"*\"",
             );
         }
-        Self(
-            patterns
-                .iter()
-                .map(|pattern| pattern.to_ascii_lowercase().replace('_', "-"))
-                .collect(),
-        )
+        let patterns: Vec<String> = patterns
+            .iter()
+            .map(|pattern| pattern.to_ascii_lowercase().replace('_', "-"))
+            .collect();
+        let mut begins = Vec::new();
+        for begin in patterns.iter().filter_map(|pattern| pattern.bytes().next()) {
+            if !begins.contains(&begin) {
+                begins.push(begin);
+            }
+        }
+        Self { patterns, begins }
     }
 
     /// The names of a request that are to go, each once.
     pub(crate) fn found(&self, request: &Headers) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (name, _) in request.iter() {
-            if name.first() == Some(&b':') || !self.0.iter().any(|pattern| is_match(pattern, name))
+            if !self.may_match(name) || !self.patterns.iter().any(|pattern| is_match(pattern, name))
             {
                 continue;
             }
@@ -70,24 +80,28 @@ impl CertificateHeaders {
         }
         names
     }
+
+    /// Most headers begin like no pattern: one look at a byte tells, and nothing is compared.
+    fn may_match(&self, name: &[u8]) -> bool {
+        let first = name.first().map(fold);
+        first.is_some_and(|first| self.begins.contains(&first))
+    }
 }
 
 fn is_match(pattern: &str, name: &[u8]) -> bool {
-    let folded = |name: &[u8], pattern: &[u8]| {
-        let fold = |byte: &u8| {
-            if *byte == b'_' {
-                b'-'
-            } else {
-                byte.to_ascii_lowercase()
-            }
-        };
-        name.iter().map(fold).eq(pattern.iter().copied())
-    };
+    let is_folded = |name: &[u8], pattern: &str| name.iter().map(fold).eq(pattern.bytes());
     match pattern.strip_suffix('*') {
         Some(start) => name
             .get(..start.len())
-            .is_some_and(|begin| folded(begin, start.as_bytes())),
-        None => folded(name, pattern.as_bytes()),
+            .is_some_and(|begin| is_folded(begin, start)),
+        None => name.len() == pattern.len() && is_folded(name, pattern),
+    }
+}
+
+fn fold(byte: &u8) -> u8 {
+    match byte {
+        b'_' => b'-',
+        byte => byte.to_ascii_lowercase(),
     }
 }
 

@@ -4,6 +4,8 @@
 //! 2. HSTS (RFC 6797): over secure transport exactly one (section 7.1), over plaintext none (section 7.2), none for an address
 //!    (section 8.1.1).
 
+use std::borrow::Cow;
+
 use launchgate_sdk::{Headers, ResponseView, StreamContext};
 
 use crate::authority::Authority;
@@ -13,36 +15,32 @@ use crate::metrics::Edit;
 use crate::policy::{Exchange, Tls};
 
 /// The changes of one response.
-pub(crate) struct Changes {
+pub(crate) struct Changes<'p> {
     leaking: Vec<String>,
-    missing: Vec<(String, Vec<u8>)>,
+    missing: Vec<(&'p str, Cow<'p, [u8]>)>,
     /// The only value of HSTS; an inner `None` removes it.
-    hsts: Option<Option<Vec<u8>>>,
+    hsts: Option<Option<Cow<'p, [u8]>>>,
     cookies: Option<Vec<Vec<u8>>>,
     location: Option<Vec<u8>>,
 }
 
 const HSTS: &str = "strict-transport-security";
 
-impl Changes {
+impl<'p> Changes<'p> {
     /// Decides them.
     pub(crate) fn of(
-        policy: &Tls,
+        policy: &'p Tls,
         response: &Headers,
         exchange: &Exchange,
         cx: &StreamContext<'_>,
     ) -> Self {
-        let missing = policy.headers.missing(response);
         let location = || {
             let own = Authority::parse(&exchange.authority)?;
             location::upgrade(response.only("location")?, own)
         };
         Self {
             leaking: policy.headers.leaking(response),
-            missing: missing
-                .into_iter()
-                .map(|(name, value)| (name.to_owned(), value.to_vec()))
-                .collect(),
+            missing: policy.headers.missing(response),
             hsts: hsts_change(policy.hsts.as_ref(), response, exchange, cx),
             cookies: policy
                 .cookies
@@ -107,12 +105,12 @@ impl Changes {
 }
 
 /// What becomes of HSTS: nothing, the only value, or no value.
-fn hsts_change(
-    hsts: Option<&Hsts>,
+fn hsts_change<'p>(
+    hsts: Option<&'p Hsts>,
     response: &Headers,
     exchange: &Exchange,
     cx: &StreamContext<'_>,
-) -> Option<Option<Vec<u8>>> {
+) -> Option<Option<Cow<'p, [u8]>>> {
     let mut upstream = response.all(HSTS);
     let first = upstream.next();
     let surplus = upstream.next().is_some();
@@ -123,9 +121,11 @@ fn hsts_change(
     if !exchange.named {
         return first.map(|_| None);
     }
-    let wanted = match first {
-        Some(own) if hsts.keeps_upstream => own,
-        _ => hsts.value(cx.now.wall).as_bytes(),
-    };
-    (surplus || first != Some(wanted)).then(|| Some(wanted.to_vec()))
+    match first {
+        Some(own) if hsts.keeps_upstream => surplus.then(|| Some(Cow::Owned(own.to_vec()))),
+        _ => {
+            let wanted = hsts.value(cx.now.wall).as_bytes();
+            (surplus || first != Some(wanted)).then_some(Some(Cow::Borrowed(wanted)))
+        }
+    }
 }

@@ -7,6 +7,8 @@
 //! 4. Refused at load: names and values that are no header field, framing fields, `set-cookie` (it would replace all cookies)
 //!    and `strict-transport-security` (the section `hsts` knows when it may be sent).
 
+use std::borrow::Cow;
+
 use launchgate_sdk::headers::InvalidHeader;
 use launchgate_sdk::{ConfigErrors, Headers};
 
@@ -121,7 +123,7 @@ impl SecurityHeaders {
     }
 
     /// Names and values of the headers of a response that are not yet as they should be.
-    pub(crate) fn missing<'a>(&'a self, response: &'a Headers) -> Vec<(&'a str, &'a [u8])> {
+    pub(crate) fn missing<'a>(&'a self, response: &Headers) -> Vec<(&'a str, Cow<'a, [u8]>)> {
         let wanted = |field: &'a Field| Some((field.name.as_str(), field.wanted(response)?));
         self.fields.iter().filter_map(wanted).collect()
     }
@@ -141,24 +143,26 @@ impl SecurityHeaders {
 
 impl Field {
     /// The value that the response should have, or `None` where it has it.
-    fn wanted<'a>(&'a self, response: &'a Headers) -> Option<&'a [u8]> {
-        let own = self.value.as_bytes();
+    fn wanted(&self, response: &Headers) -> Option<Cow<'_, [u8]>> {
+        let own = || Some(Cow::Borrowed(self.value.as_bytes()));
         let mut values = response.all(&self.name);
         let Some(first) = values.next() else {
-            return Some(own);
+            return own();
         };
         let mut rest = values.peekable();
         let single = rest.peek().is_none();
         let identical = rest.all(|value| value == first);
         match self.keep {
-            Keep::Never if single && first == own => None,
-            Keep::Never => Some(own),
+            Keep::Never if single && first == self.value.as_bytes() => None,
+            Keep::Never => own(),
             Keep::OneOf(known)
                 if !identical || !known.iter().any(|token| is_token(first, token)) =>
             {
-                Some(own)
+                own()
             }
-            Keep::OneOf(_) | Keep::Any => (identical && !single).then_some(first),
+            Keep::OneOf(_) | Keep::Any => {
+                (identical && !single).then(|| Cow::Owned(first.to_vec()))
+            }
         }
     }
 }

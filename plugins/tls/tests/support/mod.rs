@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::panic, reason = "in a test a panic is the message")]
 
+use std::time::Duration;
+
 use launchgate_sdk::fake::{Exchange, Host};
 use launchgate_sdk::{Attribute, Member, Verdict};
 use launchgate_tls::Tls;
@@ -36,4 +38,42 @@ pub(crate) fn outcome(gateway: &mut Gateway, request: &mut Request) -> (u16, Str
         ),
         _ => (0, String::new()),
     }
+}
+
+pub(crate) const HSTS: &str = "strict-transport-security";
+
+/// The response to a request for a host, over TLS or not, that passes.
+pub(crate) fn response(
+    gateway: &mut Gateway,
+    authority: &str,
+    tls: bool,
+    upstream: &[(&str, &str)],
+) -> Vec<(String, String)> {
+    let mut fields = vec![(":status", "200")];
+    fields.extend(upstream);
+    let mut exchange: Exchange<Member<Tls>> = Exchange::new(&[
+        (":method", "GET"),
+        (":path", "/healthz"),
+        (":authority", authority),
+    ])
+    .respond(&fields);
+    if tls {
+        exchange = exchange.with(Attribute::TlsVersion, "TLSv1.3");
+    }
+    gateway.exchange(&mut exchange, Duration::ZERO);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    exchange
+        .facts
+        .response
+        .iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
+}
+
+pub(crate) fn all<'a>(response: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    response
+        .iter()
+        .filter(|(own, _)| own == name)
+        .map(|(_, value)| value.as_str())
+        .collect()
 }
