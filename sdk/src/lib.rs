@@ -61,7 +61,7 @@ pub use access::{Access, AccessGuard};
 pub use attribute::Attribute;
 pub use call::{Answer, Call};
 pub use call_config::{CallConfig, CallTarget};
-pub use config::{ConfigErrors, Percent, Period};
+pub use config::{ConfigErrors, Percent, Period, Rate};
 pub use effects::{Effects, Level};
 pub use headers::Headers;
 pub use member::{Member, Module};

@@ -10,56 +10,15 @@
 //! 4. An alert is over when its condition did not hold for `resolve_after`; then, if its start was told, its end is too.
 //! 5. At most 64 errors are followed by an alert. The one that is not firing and was quiet longest goes.
 
+mod ring;
+pub(crate) mod rule;
+
 use launchgate_sdk::notifier::Status;
 
 use crate::codec::{Reader, Writer};
 use crate::seen::Moment;
-
-/// A checked alert. Times are in milliseconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rule {
-    /// Name.
-    pub name: String,
-    /// Condition.
-    pub when: When,
-    /// Notifiers, by position.
-    pub notify: Vec<usize>,
-    /// Quiet time after a notice.
-    pub interval: u64,
-    /// How long the condition must not hold.
-    pub resolve_after: u64,
-    /// Whether the end is told.
-    pub resolved: bool,
-    /// `info`, `warning` or `critical`.
-    pub severity: &'static str,
-    /// Notices in an interval.
-    pub limit: u32,
-}
-
-/// A condition. Windows and quiet times are in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the fields are those of the configuration, described there"
-)]
-pub(crate) enum When {
-    /// An error that was never seen.
-    FirstSeen,
-    /// An error that comes back.
-    Regression { quiet: u64 },
-    /// A request that matches.
-    Match,
-    /// Many errors.
-    Frequency { count: u64, window: u64, all: bool },
-    /// A large share of all requests, in parts of a million.
-    Percent {
-        share: u64,
-        min_requests: u64,
-        window: u64,
-    },
-    /// Many users.
-    UniqueUsers { count: usize, window: u64 },
-}
+use ring::Ring;
+pub(crate) use rule::{Rule, Target, When};
 
 /// What an error is called in a notice.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -140,52 +99,8 @@ struct Followed {
     users: Vec<(u64, u64)>,
 }
 
-/// Occurrences by slot of time, the oldest first.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Ring(Vec<(u64, u64)>);
-
-const SLOTS: u64 = 60;
 const FOLLOWED: usize = 64;
 const VERSION: u8 = 1;
-
-impl Ring {
-    fn add(&mut self, window: u64, mono: u64, count: u64) {
-        let slot = mono / (window / SLOTS).max(1);
-        self.0.retain(|(own, _)| own.saturating_add(SLOTS) > slot);
-        match self.0.last_mut() {
-            Some((own, sum)) if *own == slot => *sum = sum.saturating_add(count),
-            _ if count > 0 => self.0.push((slot, count)),
-            _ => {}
-        }
-    }
-
-    fn sum(&self, window: u64, mono: u64) -> u64 {
-        let slot = mono / (window / SLOTS).max(1);
-        self.0
-            .iter()
-            .filter(|(own, _)| own.saturating_add(SLOTS) > slot)
-            .fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
-}
-
-impl When {
-    fn window(self) -> u64 {
-        match self {
-            Self::Frequency { window, .. }
-            | Self::Percent { window, .. }
-            | Self::UniqueUsers { window, .. } => window,
-            Self::FirstSeen | Self::Regression { .. } | Self::Match => 60_000,
-        }
-    }
-
-    /// Whether all errors are looked at together.
-    fn is_global(self) -> bool {
-        matches!(
-            self,
-            Self::Percent { .. } | Self::Frequency { all: true, .. }
-        )
-    }
-}
 
 impl Board {
     /// Merges what a worker saw. Without deltas it only looks whether something is over.

@@ -10,8 +10,8 @@ use launchgate_sdk::scope::HostRule;
 use launchgate_sdk::{Percent, Period, Secret};
 use serde::Deserialize;
 
-use crate::rate::Rate;
 use crate::status::StatusRange;
+use launchgate_sdk::Rate;
 
 /// The configuration.
 #[derive(Debug, Clone, Deserialize)]

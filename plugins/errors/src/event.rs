@@ -12,12 +12,13 @@ use launchgate_sdk::notifier::clean;
 use launchgate_sdk::path::{RequestPath, query};
 use launchgate_sdk::response_flags::names;
 use launchgate_sdk::{Attribute, EndView, Peer, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::config::{Level, SendUser};
 use crate::failure::{Failure, Kind};
 use crate::scrub;
-use crate::settings::{CLIENT, Identity, Settings};
+use crate::sentry::CLIENT;
+use crate::settings::{Identity, Settings};
 use crate::trace::{Trace, plain};
 
 const TAG_LIMIT: usize = 199;
@@ -186,72 +187,8 @@ fn transaction_name(method: &str, route: &str, kind: Kind) -> String {
     }
 }
 
-/// A transaction of an exchange; it has no spans besides its own.
-pub(crate) fn transaction(
-    id: &str,
-    route: &str,
-    method: &str,
-    status: Option<u16>,
-    templated: bool,
-    story: &Story<'_>,
-) -> Value {
-    let identity = &story.settings.identity;
-    let start = story
-        .view
-        .started()
-        .map_or(story.now, |started| started.wall);
-    let end = start.plus(story.view.duration());
-    let mut payload = json!({
-        "type": "transaction",
-        "event_id": id,
-        "transaction": clean(&format!("{method} {route}"), 200),
-        "transaction_info": {"source": if templated { "route" } else { "url" }},
-        "start_timestamp": start.to_string(),
-        "timestamp": end.to_string(),
-        "platform": "other",
-        "environment": identity.environment,
-        "tags": identity.tags,
-        "sdk": sdk(),
-        "spans": [],
-        "contexts": {"trace": trace(story, status), "response": response(story, status)},
-    });
-    insert(&mut payload, "release", identity.release.clone().into());
-    insert(&mut payload, "dist", identity.dist.clone().into());
-    insert(&mut payload, "server_name", server_name(story));
-    insert(&mut payload, "request", request(story));
-    insert(&mut payload, "user", user(story));
-    payload
-}
-
-/// The own dynamic sampling context.
-pub(crate) fn sampling_context(
-    settings: &Settings,
-    public_key: &str,
-    name: Option<&str>,
-    sampled: bool,
-) -> Map<String, Value> {
-    let mut context = Map::new();
-    let mut put = |key: &str, value: &str| {
-        if !value.is_empty() {
-            context.insert(key.to_owned(), value.into());
-        }
-    };
-    put("public_key", public_key);
-    put("environment", &settings.identity.environment);
-    put("release", &settings.identity.release);
-    put(
-        "org_id",
-        settings.continuation.org_id.as_deref().unwrap_or_default(),
-    );
-    if let Some(rate) = settings.traces_sample_rate {
-        put("sample_rate", &rate.to_string());
-        put("sampled", if sampled { "true" } else { "false" });
-        put("transaction", name.unwrap_or_default());
-    }
-    context
-}
-
-fn insert(object: &mut Value, key: &str, value: Value) {
+/// Adds what is not empty.
+pub(crate) fn insert(object: &mut Value, key: &str, value: Value) {
     let is_empty = match &value {
         Value::Null => true,
         Value::String(text) => text.is_empty(),
@@ -263,7 +200,8 @@ fn insert(object: &mut Value, key: &str, value: Value) {
     }
 }
 
-fn server_name(story: &Story<'_>) -> Value {
+/// Name of the proxy.
+pub(crate) fn server_name(story: &Story<'_>) -> Value {
     let own = &story.settings.identity.server_name;
     if own.is_empty() {
         story
@@ -275,7 +213,8 @@ fn server_name(story: &Story<'_>) -> Value {
     }
 }
 
-fn request(story: &Story<'_>) -> Value {
+/// The request, filtered.
+pub(crate) fn request(story: &Story<'_>) -> Value {
     let (headers, redactor, pii) = (
         story.request,
         &story.settings.redactor,
@@ -308,7 +247,8 @@ fn request(story: &Story<'_>) -> Value {
     shown
 }
 
-fn response(story: &Story<'_>, status: Option<u16>) -> Value {
+/// The response, filtered.
+pub(crate) fn response(story: &Story<'_>, status: Option<u16>) -> Value {
     let Some(status) = status else {
         return Value::Null;
     };
@@ -326,7 +266,8 @@ fn response(story: &Story<'_>, status: Option<u16>) -> Value {
     shown
 }
 
-fn user(story: &Story<'_>) -> Value {
+/// The user.
+pub(crate) fn user(story: &Story<'_>) -> Value {
     let mut user = json!({});
     if story
         .settings
@@ -348,7 +289,8 @@ fn user(story: &Story<'_>) -> Value {
     user
 }
 
-fn trace(story: &Story<'_>, status: Option<u16>) -> Value {
+/// The trace.
+pub(crate) fn trace(story: &Story<'_>, status: Option<u16>) -> Value {
     let trace = story.trace;
     let mut shown = json!({
         "type": "trace",

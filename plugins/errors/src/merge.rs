@@ -4,19 +4,17 @@
 //!    compare-and-set has something to compare with.
 //! 2. Each fingerprint asks the shared throttle how many of its events may go; a window that is over gives a summary.
 //! 3. Each alert merges what it looks at; whoever turns it on or off sends the notice.
-//! 4. A note that a dying VM left becomes an event, once a proxy.
+//! 4. A note that a dying VM left becomes an event ([`crate::words`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use launchgate_sdk::last_words::{self, LastWords};
 use launchgate_sdk::{Level, Mode, RootContext, Timestamp};
 
 use crate::alert::{Board, Delta, Outcome, Title, When};
-use crate::codec::{Reader, Writer};
 use crate::desk::count_dropped;
 use crate::event;
-use crate::failure::{self, Failure};
+use crate::failure::Failure;
 use crate::losses::Reason;
 use crate::metrics;
 use crate::notice::notice;
@@ -60,8 +58,6 @@ struct Met {
     matched: BTreeMap<usize, u64>,
 }
 
-const WORDS: &str = "last_words";
-const VERSION: u8 = 1;
 const SWEEP: Duration = Duration::from_secs(1);
 
 impl Errors {
@@ -72,7 +68,7 @@ impl Errors {
         state.update(LIMITS, |old| {
             old.is_none().then(|| Deadlines::default().encode())
         });
-        state.update(WORDS, |old| old.is_none().then(|| words_value(0)));
+        crate::words::prepare(&mut state);
         for position in 0..self.settings.alerts.len() {
             state.update(&self.board_key(position), |old| {
                 old.is_none().then(|| Board::default().encode())
@@ -242,53 +238,6 @@ impl Errors {
         );
     }
 
-    /// A dying VM leaves one note for all plugins that share the key space; the newest counts.
-    fn read_last_words(&mut self, cx: &mut RootContext<'_, Tag>) {
-        let Some((bytes, _)) = cx.ports.shared(last_words::KEY) else {
-            return;
-        };
-        let Some(words) = LastWords::decode(&bytes) else {
-            return;
-        };
-        let at = words.at.nanos();
-        let known = |bytes: &[u8]| {
-            Reader::new(bytes, VERSION)
-                .and_then(|mut reader| reader.u64())
-                .unwrap_or(0)
-        };
-        let taken = cx.state().update(WORDS, |old| {
-            (old.map_or(0, known) < at).then(|| words_value(at))
-        });
-        if taken.is_none() {
-            return;
-        }
-        let failure = Failure::panic(&words);
-        let tags = event::tags(&failure, &self.settings.identity);
-        let digest = failure::digest(&failure.fingerprint);
-        let id = new_id(cx);
-        let counter = cx
-            .metrics
-            .counter(&metrics::FAILURES, &[failure.kind.as_str().as_bytes()]);
-        cx.fx.count(counter);
-        let payload = event::bare(&id, &failure, &tags, &self.settings.identity, words.at);
-        let is_kept = self.settings.sentry.is_some();
-        if let Some(group) = self.pending.group(digest, &failure, &tags) {
-            group.count += 1;
-            group.kept += u64::from(is_kept);
-        }
-        if is_kept {
-            self.pending.keep(
-                digest,
-                Item {
-                    category: Category::Error,
-                    id,
-                    trace: None,
-                    payload: payload.to_string().into_bytes(),
-                },
-            );
-        }
-    }
-
     fn alert(
         &mut self,
         position: usize,
@@ -381,13 +330,7 @@ impl Errors {
     }
 }
 
-fn words_value(at: u64) -> Vec<u8> {
-    let mut writer = Writer::new(VERSION);
-    writer.u64(at);
-    writer.finish()
-}
-
-fn new_id(cx: &mut RootContext<'_, Tag>) -> String {
+pub(crate) fn new_id(cx: &mut RootContext<'_, Tag>) -> String {
     format!("{:016x}{:016x}", cx.ports.random(), cx.ports.random())
 }
 

@@ -9,16 +9,15 @@ use launchgate_sdk::{
     RootContext, Setup, StreamContext, Verdict,
 };
 
-use crate::config::{Config, Level, SendUser};
+use crate::config::Config;
 use crate::desk::Desk;
-use crate::event::{self, Story};
+use crate::event::Story;
 use crate::failure::{self, Failure, Kind};
 use crate::losses::Reason;
 use crate::matcher::Facts;
 use crate::merge::Templates;
 use crate::metrics;
 use crate::pending::Pending;
-use crate::rate::Rate;
 use crate::rate_limit::Category;
 use crate::sender::{Item, Sender};
 use crate::settings::Settings;
@@ -38,7 +37,7 @@ pub struct Errors {
     pub(crate) ticks: u64,
     pub(crate) swept: Duration,
     pub(crate) counted: Counter,
-    overflow: Counter,
+    pub(crate) overflow: Counter,
 }
 
 /// What is kept of an exchange: the request as the client sent it.
@@ -61,8 +60,6 @@ pub enum Tag {
 pub(crate) const TICK: Duration = Duration::from_millis(250);
 /// Largest request snapshot that is kept for the end of an exchange; of a larger one it is read again.
 const SNAPSHOT_LIMIT: usize = 8 * 1024;
-/// Transactions between two ticks.
-const TRANSACTIONS: usize = 256;
 
 impl Policy for Errors {
     const NAME: &'static str = "errors";
@@ -145,7 +142,11 @@ impl Policy for Errors {
         let (now, ports) = (cx.now, &mut *cx.ports);
         let trace = Trace::read(request, &self.settings.continuation, &mut || ports.random());
         let id = format!("{:016x}{:016x}", ports.random(), ports.random());
-        let user = self.user(view, request);
+        let user = self
+            .settings
+            .user
+            .as_ref()
+            .and_then(|user| user.of(view, request));
         let known = user.as_ref().map(|(shown, _)| shown.as_str());
         if self.settings.traces_sample_rate.is_some() {
             let id = format!("{:016x}{:016x}", cx.ports.random(), cx.ports.random());
@@ -204,15 +205,6 @@ impl Policy for Errors {
     }
 }
 
-/// A failure after the rules.
-pub(crate) struct Judged {
-    pub(crate) failure: Failure,
-    pub(crate) tags: BTreeMap<String, String>,
-    pub(crate) digest: u64,
-    level: Option<Level>,
-    is_kept: bool,
-}
-
 impl Errors {
     fn pump(&mut self, cx: &mut RootContext<'_, Tag>) {
         if let Some(sentry) = &self.settings.sentry {
@@ -244,234 +236,6 @@ impl Errors {
         to_sentry
             || (!facts.cluster.is_empty()
                 && self.desk.clusters().any(|cluster| cluster == facts.cluster))
-    }
-
-    /// The user as events show him, and his hash.
-    fn user(&self, view: &EndView<'_>, request: &Headers) -> Option<(String, u64)> {
-        let user = self.settings.user.as_ref()?;
-        let id = match &user.jwt {
-            Some(jwt) => jwt.read(request, |path| view.property(path))?.value,
-            None => std::str::from_utf8(request.only(&user.header)?)
-                .ok()
-                .filter(|id| !id.is_empty())?
-                .to_owned(),
-        };
-        let digest = user.key.mac(&[b"user", id.as_bytes()]);
-        let hash = digest
-            .bytes()
-            .iter()
-            .take(8)
-            .fold(0, |sum, byte| sum << 8 | u64::from(*byte));
-        let shown = if user.send == SendUser::Plain {
-            launchgate_sdk::notifier::clean(&id, 128)
-        } else {
-            digest.hex(16)
-        };
-        Some((shown, hash))
-    }
-
-    /// Applies the rules; `None` where one drops the event.
-    fn judge(
-        &mut self,
-        mut failure: Failure,
-        facts: &Facts<'_>,
-        cx: &mut StreamContext<'_>,
-    ) -> Option<Judged> {
-        let mut tags = event::tags(&failure, &self.settings.identity);
-        let (mut level, mut rate) = (None, self.settings.sample_rate);
-        for rule in self
-            .settings
-            .rules
-            .iter()
-            .filter(|rule| rule.when.is_match(facts))
-        {
-            if rule.drop {
-                *self
-                    .losses
-                    .entry((Reason::BeforeSend, Category::Error))
-                    .or_default() += 1;
-                return None;
-            }
-            level = rule.level.or(level);
-            rate = rule.sample_rate.unwrap_or(rate);
-            tags.extend(
-                rule.tags
-                    .iter()
-                    .map(|(name, value)| (name.clone(), value.clone())),
-            );
-            if !rule.fingerprint.is_empty() {
-                failure.fingerprint.clone_from(&rule.fingerprint);
-            }
-        }
-        let counter = cx
-            .metrics
-            .counter(&metrics::FAILURES, &[failure.kind.as_str().as_bytes()]);
-        cx.fx.count(counter);
-        let is_kept = self.is_admitted(rate, cx);
-        Some(Judged {
-            digest: failure::digest(&failure.fingerprint),
-            failure,
-            tags,
-            level,
-            is_kept,
-        })
-    }
-
-    fn is_admitted(&mut self, rate: Rate, cx: &mut StreamContext<'_>) -> bool {
-        if self.settings.sentry.is_none() {
-            return false;
-        }
-        let is_kept = rate == Rate::ALL || rate.admits(cx.ports.random());
-        if !is_kept {
-            *self
-                .losses
-                .entry((Reason::SampleRate, Category::Error))
-                .or_default() += 1;
-        }
-        is_kept
-    }
-
-    /// The event of a failure, unless it is sure that the throttle would hold it back.
-    fn event(&self, id: &str, judged: &Judged, story: &Story<'_>, mono: Duration) -> Option<Item> {
-        let Settings {
-            throttle, queue, ..
-        } = &self.settings;
-        if !judged.is_kept
-            || self.templates.is_exhausted(judged.digest, mono)
-            || !self
-                .pending
-                .has_room(judged.digest, throttle.burst, queue.1)
-        {
-            return None;
-        }
-        let payload = event::event(id, &judged.failure, &judged.tags, judged.level, story)
-            .to_string()
-            .into_bytes();
-        Some(Item {
-            category: Category::Error,
-            id: id.to_owned(),
-            trace: Some(self.sampling_context(story.trace, None, None)),
-            payload,
-        })
-    }
-
-    fn note(
-        &mut self,
-        judged: Judged,
-        item: Option<Item>,
-        request: &Headers,
-        user: Option<u64>,
-        cx: &mut StreamContext<'_>,
-    ) {
-        let matched: Vec<usize> = self.matched(&judged.tags, request).collect();
-        let Some(group) = self
-            .pending
-            .group(judged.digest, &judged.failure, &judged.tags)
-        else {
-            cx.fx.count(self.overflow);
-            if judged.is_kept {
-                *self
-                    .losses
-                    .entry((Reason::QueueOverflow, Category::Error))
-                    .or_default() += 1;
-            }
-            return;
-        };
-        group.count += 1;
-        group.kept += u64::from(judged.is_kept);
-        user.into_iter().for_each(|user| group.note_user(user));
-        matched
-            .into_iter()
-            .for_each(|alert| *group.matched.entry(alert).or_default() += 1);
-        if let Some(item) = item {
-            self.pending.keep(judged.digest, item);
-        }
-    }
-
-    /// Alerts of kind `match` that this failure matches.
-    fn matched(
-        &self,
-        tags: &BTreeMap<String, String>,
-        request: &Headers,
-    ) -> impl Iterator<Item = usize> {
-        let wanted = self
-            .settings
-            .alerts
-            .iter()
-            .enumerate()
-            .filter(|(_, (_, target))| {
-                target
-                    .as_ref()
-                    .is_some_and(|target| match target.header.as_str() {
-                        "" => tags
-                            .get(&target.tag)
-                            .is_some_and(|value| target.wants(value.as_bytes())),
-                        header => request.all(header).any(|value| target.wants(value)),
-                    })
-            });
-        wanted.map(|(position, _)| position)
-    }
-
-    /// The transaction of an exchange; `None` where it is sampled out or not to be sent.
-    fn transaction(&self, id: String, status: Option<u16>, story: &Story<'_>) -> Option<Item> {
-        let rate = self.settings.traces_sample_rate?;
-        if self.settings.sentry.is_none()
-            || self.transactions.len() >= TRANSACTIONS
-            || !story.trace.is_sampled(rate)
-        {
-            return None;
-        }
-        let route = failure::route(&self.settings, story.request);
-        let method = failure::method(story.request);
-        let templated = self.settings.templates.contains(&route);
-        let payload = event::transaction(&id, &route, method, status, templated, story)
-            .to_string()
-            .into_bytes();
-        let name = format!("{method} {route}");
-        Some(Item {
-            category: Category::Transaction,
-            id,
-            trace: Some(self.sampling_context(story.trace, Some(&name), Some(true))),
-            payload,
-        })
-    }
-
-    fn note_transaction(&mut self, item: Option<Item>) {
-        let full = self.transactions.len() >= TRANSACTIONS;
-        match item {
-            Some(item) => self.transactions.push(item),
-            None if self.settings.sentry.is_some() => {
-                let reason = if full {
-                    Reason::QueueOverflow
-                } else {
-                    Reason::SampleRate
-                };
-                *self
-                    .losses
-                    .entry((reason, Category::Transaction))
-                    .or_default() += 1;
-            }
-            None => {}
-        }
-    }
-
-    fn sampling_context(
-        &self,
-        trace: &Trace,
-        name: Option<&str>,
-        sampled: Option<bool>,
-    ) -> serde_json::Value {
-        let key = self
-            .settings
-            .sentry
-            .as_ref()
-            .map_or("", |sentry| sentry.dsn.public_key.expose());
-        let sampled = sampled.unwrap_or_else(|| {
-            self.settings
-                .traces_sample_rate
-                .is_some_and(|rate| trace.is_sampled(rate))
-        });
-        trace.context(|| event::sampling_context(&self.settings, key, name, sampled))
     }
 }
 

@@ -18,7 +18,8 @@ use crate::losses::{Losses, Reason};
 use crate::metrics::{DISCARDED, SEND_FAILURES, SENT};
 use crate::policy::Tag;
 use crate::rate_limit::{Category, Deadlines};
-use crate::settings::{Sentry, Settings};
+use crate::sentry::Sentry;
+use crate::settings::Settings;
 
 /// A payload on its way.
 #[derive(Debug)]

@@ -6,11 +6,11 @@
 //! 3. The decision of a caller that speaks `sentry-trace` is kept. Otherwise `sample_rand`, from `baggage` where it is
 //!    given, is compared with `traces_sample_rate`.
 
+use launchgate_sdk::Rate;
 use launchgate_sdk::headers::Headers;
 use launchgate_sdk::trace::{Baggage, SpanId, TraceContext, TraceFormat, TraceId};
 use serde_json::{Map, Value};
 
-use crate::rate::Rate;
 use crate::settings::Continuation;
 
 /// The trace of an exchange.
@@ -80,7 +80,7 @@ impl Trace {
                 .filter(|_| parent.format == TraceFormat::SentryTrace),
             sample_share: baggage
                 .get("sentry-sample_rand")
-                .and_then(Rate::share)
+                .and_then(sample_share)
                 .unwrap_or(drawn),
             context: CONTEXT_KEYS.iter().filter_map(known).collect(),
         }
@@ -89,7 +89,7 @@ impl Trace {
     /// Whether it becomes a transaction, at this rate.
     pub(crate) fn is_sampled(&self, rate: Rate) -> bool {
         self.parent_sampled
-            .unwrap_or_else(|| rate.admits_share(self.sample_share))
+            .unwrap_or_else(|| self.sample_share < rate.millionths())
     }
 
     /// The dynamic sampling context of an envelope's header: the caller's, frozen, or the own.
@@ -105,6 +105,14 @@ impl Trace {
         );
         Value::Object(context)
     }
+}
+
+/// Reads a `sample_rand`: at least 0, below 1. In parts of a million, cut.
+fn sample_share(text: &str) -> Option<u32> {
+    let value: f64 = text.parse().ok()?;
+    (0.0..1.0)
+        .contains(&value)
+        .then_some((value * 1_000_000.0) as u32)
 }
 
 impl Continuation {
@@ -160,6 +168,20 @@ mod tests {
                 dice
             },
         )
+    }
+
+    #[test]
+    fn a_sample_rand_is_at_least_0_and_below_1() {
+        for (text, share) in [
+            ("0.25", Some(250_000)),
+            ("0", Some(0)),
+            ("1", None),
+            ("-0.1", None),
+            ("NaN", None),
+            ("", None),
+        ] {
+            assert_eq!(sample_share(text), share, "{text}");
+        }
     }
 
     #[test]

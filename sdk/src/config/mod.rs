@@ -10,9 +10,9 @@
 mod decode;
 mod document;
 mod error;
-mod percent;
 mod period;
 pub mod sealed;
+mod share;
 mod substitute;
 mod tree;
 
@@ -21,8 +21,8 @@ use serde_json::{Map, Value};
 
 pub use decode::decode;
 pub use error::{ConfigError, ConfigErrors};
-pub use percent::Percent;
 pub use period::Period;
+pub use share::{Percent, Rate, Share};
 
 use crate::scope::Common;
 
