@@ -104,6 +104,10 @@ manifests-check: ## Every shipped manifest: shape, rules, plugin configs (schema
 	$(LAUNCHGATE) check envoy-configs/istio envoy-configs/envoy-gateway
 	$(LAUNCHGATE) check envoy-configs/istio/traffic-extension
 
+.PHONY: soak
+soak: deps build ## Load on a real Envoy with faults at random (DURATION=10m, SEED=)
+	$(LAUNCHGATE) soak --duration $(or $(DURATION),10m) $(if $(SEED),--seed $(SEED))
+
 .PHONY: reference
 reference: build ## Write docs/reference from what was built
 	$(LAUNCHGATE) generate reference

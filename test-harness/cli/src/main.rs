@@ -18,6 +18,7 @@ mod registry;
 mod render;
 mod report;
 mod seal;
+mod soak;
 mod test;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Generate(generate::Args),
     Render(render::Args),
     Seal(seal::Args),
+    Soak(soak::Args),
     Inspect(inspect::Args),
     Run(exchange::Args),
     Test(test::Args),
@@ -75,6 +77,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Seal(args) => seal::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Run(args) => exchange::run(&args),
         Command::Test(args) => test::run(&args),

@@ -1,26 +1,39 @@
 //! `launchgate demo`: a walk through what the gateway does, on free ports, that ends by itself.
 //!
-//! 1. Each chapter starts what it needs, shows what a client sees, and checks it: a demo that shows something wrong fails.
-//! 2. A chapter whose server is not installed is left out, and named at the end with the command that installs it.
+//! 1. One real Envoy with TLS and `suite`, real Redis, Prometheus and Alertmanager; the services behind it, Sentry and Slack are played ([`stack`]).
+//! 2. Each chapter shows what a client sees, and checks it: a demo that shows something wrong fails.
+//! 3. A chapter whose server is not installed is left out, and named at the end with the command that installs it.
+//! 4. The last chapter is the checklist, on a gateway of its own: the canary of the first one is rolled back, which is never green.
 
-mod health;
+mod chapters;
+mod monitoring;
+mod preflight;
 mod redis;
+mod stack;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use launchgate_harness::envoy::Response;
+use serde_json::json;
+
+#[cfg(test)]
+pub(crate) use self::preflight::Preflight;
+pub(crate) use self::stack::{HOST, Stack};
 
 /// Walks through what the gateway does and ends with status 0.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Args {
     /// Folder with the plugins' modules.
     #[arg(long, default_value = "dist")]
-    dist: PathBuf,
+    pub(crate) dist: PathBuf,
     /// Folder with the shipped bootstraps.
     #[arg(long, default_value = "envoy-configs/envoy")]
-    bootstraps: PathBuf,
+    pub(crate) bootstraps: PathBuf,
+    /// Only these chapters.
+    #[arg(long, value_delimiter = ',', value_name = "CHAPTER")]
+    only: Vec<String>,
 }
 
 /// What came of a chapter.
@@ -31,25 +44,67 @@ pub(crate) enum Chapter {
     LeftOut(String),
 }
 
-type Story = fn(&Args) -> anyhow::Result<Chapter>;
+type Story = fn(&mut Stack) -> anyhow::Result<Chapter>;
 
-const CHAPTERS: &[(&str, Story)] = &[("health", health::run)];
+const CHAPTERS: &[(&str, Story)] = &[
+    ("tls", chapters::tls),
+    ("health", chapters::health),
+    ("records", chapters::records),
+    ("errors", chapters::errors),
+    ("canary", chapters::canary),
+    ("alert", chapters::alert),
+];
+const PREFLIGHT: &str = "preflight";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut left_out = Vec::new();
-    for (name, story) in CHAPTERS {
-        println!("\n=== {name}");
-        let chapter = story(args).with_context(|| format!("chapter {name}"))?;
-        if let Chapter::LeftOut(why) = chapter {
-            println!("left out: {why}");
-            left_out.push(format!("{name}: {why}"));
+    let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
+    let mut told = Told::default();
+    let chapters: Vec<_> = CHAPTERS.iter().filter(|(name, _)| wanted(name)).collect();
+    if !chapters.is_empty() {
+        println!("Starting Envoy with TLS and all policies …");
+        let mut stack = Stack::start(args, |_| {})?;
+        for (name, story) in chapters {
+            told.tell(name, || story(&mut stack))?;
         }
     }
-    match left_out.is_empty() {
-        true => println!("\nThe demo showed all {} chapters.", CHAPTERS.len()),
-        false => println!("\nLeft out:\n  {}", left_out.join("\n  ")),
+    if wanted(PREFLIGHT) {
+        told.tell(PREFLIGHT, || {
+            let mended =
+                |config: &mut serde_json::Value| config["canary"]["rollout"] = json!("checkout-v3");
+            let mut stack = Stack::start(args, mended)?;
+            chapters::preflight(&mut stack, &args.dist)
+        })?;
+    }
+    match told.left_out.is_empty() {
+        true => println!("\nThe demo showed all {} chapters.", told.shown),
+        false => println!("\nLeft out:\n  {}", told.left_out.join("\n  ")),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What came of the chapters so far.
+#[derive(Default)]
+struct Told {
+    shown: usize,
+    left_out: Vec<String>,
+}
+
+impl Told {
+    fn tell(
+        &mut self,
+        name: &str,
+        story: impl FnOnce() -> anyhow::Result<Chapter>,
+    ) -> anyhow::Result<()> {
+        println!("\n=== {name}");
+        match story().with_context(|| format!("chapter {name}"))? {
+            Chapter::Shown => self.shown += 1,
+            Chapter::LeftOut(why) => {
+                println!("left out: {why}");
+                self.left_out.push(format!("{name}: {why}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Prints a line of the story.
@@ -59,9 +114,9 @@ pub(crate) fn say(line: &str) {
 
 /// Prints what a client saw.
 pub(crate) fn show(request: &str, response: &Response) {
-    println!(
-        "$ curl -i localhost:10000{request}\nHTTP/1.1 {}\n{}",
-        response.status,
-        response.text().trim_end()
-    );
+    println!("$ curl -i {request}\nHTTP/1.1 {}", response.status);
+    if let Some(location) = response.header("location") {
+        println!("location: {location}");
+    }
+    println!("{}", response.text().trim_end());
 }

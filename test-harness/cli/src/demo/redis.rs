@@ -6,11 +6,11 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 
 /// A running Redis server. Dropping it stops the process.
-pub(super) struct Redis(Child);
+pub(crate) struct Redis(Child);
 
 impl Redis {
     /// Whether there is one to start.
-    pub(super) fn is_installed() -> bool {
+    pub(crate) fn is_installed() -> bool {
         let version = Command::new("redis-server")
             .arg("--version")
             .stdout(Stdio::null())
@@ -20,7 +20,7 @@ impl Redis {
     }
 
     /// Starts a server that listens on `socket` only and keeps nothing on disk.
-    pub(super) fn start(socket: &Path) -> Result<Self> {
+    pub(crate) fn start(socket: &Path) -> Result<Self> {
         let folder = socket.parent().unwrap_or(socket);
         let mut command = Command::new("redis-server");
         command

@@ -127,7 +127,7 @@ impl Report {
     }
 
     /// For a terminal.
-    pub(super) fn table(&self) -> String {
+    pub(crate) fn table(&self) -> String {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let paint = |verdict: &str, text: &str| match (colour, verdict) {
             (false, _) => text.to_owned(),

@@ -116,7 +116,8 @@ pub(super) fn required_variables(config: &Value) -> Vec<(String, String)> {
 }
 
 fn kind(path: &str, text: &str) -> Option<&'static str> {
-    if text.is_empty() || text.contains("${") {
+    // Under `redact` the names are those of what shall be hidden, the values how.
+    if text.is_empty() || text.contains("${") || path.contains("redact.") {
         return None;
     }
     let field = path.rsplit('.').next().unwrap_or(path);
@@ -235,6 +236,7 @@ mod tests {
         let config = json!({
             "dsn": "${SENTRY_DSN}", "token": "", "hmac_key": "${K:-}",
             "client_cert": [{"sha256": [digest]}],
+            "access_log": {"redact": {"query": {"token": "mask"}}},
             "content": "a sentence of more than thirty-two characters",
             "cluster": "outbound|8080||checkout.shop.svc.cluster.local",
         });

@@ -145,6 +145,12 @@ pub(crate) fn verify_blob(bytes: &[u8], signature: &str, key: &VerifyingKey) -> 
         .map_err(|_| anyhow::anyhow!("made with another key, or of other bytes"))
 }
 
+/// The detached signature of these bytes.
+pub(crate) fn sign_blob(bytes: &[u8], key: &SigningKey) -> String {
+    let signature: Signature = key.sign(bytes);
+    STANDARD.encode(signature.to_der().as_bytes())
+}
+
 fn payload(repository: &str, digest: &str) -> String {
     json!({
         "critical": {

@@ -1,6 +1,7 @@
 //! The checklist on facts: a gateway with everything right is green; one planted fault is exactly one finding.
 
 mod healthy;
+mod real;
 
 use std::time::Duration;
 
