@@ -392,10 +392,7 @@ impl Default for IgnoreConfig {
         let paths = ["/livez", "/healthz", "/readyz", "/startupz"];
         let agents = ["kube-probe/", "Envoy/HC", "GoogleHC/", "ELB-HealthChecker/"];
         Self {
-            paths: paths
-                .iter()
-                .filter_map(|path| PathRule::parse(path))
-                .collect(),
+            paths: paths.into_iter().filter_map(PathRule::parse).collect(),
             user_agents: agents.map(str::to_owned).to_vec(),
         }
     }
