@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 use crate::call::Call;
 use crate::config::{ConfigErrors, Period};
@@ -17,7 +17,7 @@ use crate::headers::InvalidHeader;
 use crate::secret::Secret;
 
 /// A call-out's target in a configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CallConfig {
@@ -248,7 +248,7 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test;
 
     fn call(config: &str) -> Result<Call, String> {
-        let config: CallConfig = serde_json::from_str(config).unwrap();
+        let config: CallConfig = crate::config::read(config).unwrap();
         let mut errors = ConfigErrors::default();
         let target = config.target("push", "/v1/logs", &mut errors);
         target

@@ -8,7 +8,7 @@
 //!    as absent.
 //! 4. A claim is looked up by its whole name first (names may be URLs), then as a path with dots (`realm.user`).
 
-use serde::Deserialize;
+use crate::config::Decode;
 use serde_json::Value;
 
 use crate::base64;
@@ -16,7 +16,7 @@ use crate::config::ConfigErrors;
 use crate::headers::{Headers, InvalidHeader};
 
 /// A claim as a configuration spells it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ClaimConfig {
@@ -31,7 +31,7 @@ pub struct ClaimConfig {
 }
 
 /// Where a claim is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimSource {
@@ -158,7 +158,7 @@ fn payload(value: &[u8]) -> Option<Value> {
     if parts.next().is_some() {
         return None;
     }
-    serde_json::from_slice(&base64::decode(payload)?)
+    crate::json_tree::read(&base64::decode(payload)?)
         .ok()
         .filter(Value::is_object)
 }

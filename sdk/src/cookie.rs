@@ -43,7 +43,7 @@ pub fn only_cookie<'a>(request: &'a Headers, name: &str) -> Option<&'a [u8]> {
 }
 
 /// How far a cookie goes with requests from other sites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, crate::config::Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 pub enum SameSite {
     /// Never with a request from another site.

@@ -5,13 +5,16 @@
 //!
 //! Data walks one way:
 //!
-//! 1. **config**: bytes → [`config::load`] → a raw config (strict serde) → [`Policy::new`] → a policy without invalid state;
+//! 1. **config**: bytes → [`config::load`] → a raw config ([`config::Decode`]) → [`Policy::new`] → a policy without invalid state;
 //! 2. **request**: headers and attributes → [`RequestView`] → [`Policy::on_request`] → [`Verdict`] and header edits → host;
 //! 3. **response**: headers → [`ResponseView`] → [`Policy::on_response`] → header edits → host;
 //! 4. **end**: the outcome → [`EndView`] → [`Policy::on_end`] → [`Effects`] (samples, log lines, records) → host;
 //! 5. **tick** and **answer**: [`Policy::on_tick`] and [`Policy::on_answer`] may also send call-outs, see [`RootContext`].
 //!
 //! Only the folder `host` names the proxy-wasm host, and it exists on `wasm32-wasip1` only.
+
+// So that what derives `Decode` in here finds its way.
+extern crate self as launchgate_sdk;
 
 pub mod access;
 pub mod attribute;
@@ -25,6 +28,7 @@ pub mod effects;
 pub mod hash;
 pub mod headers;
 pub mod json;
+pub mod json_tree;
 pub mod last_words;
 pub mod member;
 pub mod method;

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use crate::config::Decode;
 use serde_json::{Map, Value, json};
 
 use crate::call::Call;
@@ -20,7 +20,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 
 /// A notifier in a configuration.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct NotifierConfig {
@@ -43,7 +43,7 @@ pub struct NotifierConfig {
 }
 
 /// What stands at the other end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NotifierKind {
@@ -164,7 +164,7 @@ impl Notifier {
             .iter()
             .map(|(name, value)| (name.clone(), clean(value, VALUE_LIMIT).into()))
             .collect();
-        labels.extend(pairs(&notice.labels));
+        labels.extend(object(&notice.labels));
         labels.insert(
             "alertname".to_owned(),
             clean(&notice.alert, VALUE_LIMIT).into(),
@@ -174,7 +174,7 @@ impl Notifier {
             "source".to_owned(),
             format!("launchgate-{}", notice.source).into(),
         );
-        let mut annotations: Map<String, Value> = pairs(&notice.facts).collect();
+        let mut annotations = object(&notice.facts);
         annotations.insert(
             "summary".to_owned(),
             clean(&notice.summary, VALUE_LIMIT).into(),
@@ -201,8 +201,8 @@ fn webhook(notice: &Notice) -> Value {
         "subject": subject(notice),
         "summary": clean(&notice.summary, VALUE_LIMIT),
         "text": text(notice),
-        "labels": pairs(&notice.labels).collect::<Map<_, _>>(),
-        "facts": pairs(&notice.facts).collect::<Map<_, _>>(),
+        "labels": object(&notice.labels),
+        "facts": object(&notice.facts),
         "starts_at": notice.since.to_string(),
         "ends_at": (notice.status == Status::Resolved).then(|| notice.until.to_string()),
     })
@@ -218,11 +218,12 @@ impl Status {
     }
 }
 
-fn pairs(values: &[(&'static str, String)]) -> impl Iterator<Item = (String, Value)> {
-    values
-        .iter()
-        .take(FACTS_LIMIT)
-        .map(|(name, value)| ((*name).to_owned(), clean(value, VALUE_LIMIT).into()))
+fn object(values: &[(&'static str, String)]) -> Map<String, Value> {
+    let mut object = Map::new();
+    for (name, value) in values.iter().take(FACTS_LIMIT) {
+        object.insert((*name).to_owned(), clean(value, VALUE_LIMIT).into());
+    }
+    object
 }
 
 fn subject(notice: &Notice) -> String {

@@ -5,7 +5,7 @@
 //! 3. A request path with `.` or `..` segments, `//`, `\`, `%2e`, `%2f` or `%5c` is ambiguous: another server may read it
 //!    as a different path. It matches no exemption, and counts as inside every protected prefix.
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 /// A request path without its query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ fn is_ambiguous(path: &[u8]) -> bool {
 }
 
 /// A path of the configuration: exact, or a prefix where it ends in `/`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub struct PathRule(String);

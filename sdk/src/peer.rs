@@ -7,8 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use crate::config::{Decode, Json, Mistakes};
 
 /// The connection's other end, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,12 +120,12 @@ impl fmt::Display for Cidr {
     }
 }
 
-impl<'de> Deserialize<'de> for Cidr {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom("expected an address range such as \"10.0.0.0/8\" without host bits")
-        })
+impl Decode for Cidr {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        mistakes.noted(
+            json.as_str().and_then(Self::parse),
+            "expected an address range such as \"10.0.0.0/8\" without host bits",
+        )
     }
 }
 

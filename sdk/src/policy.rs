@@ -6,7 +6,6 @@
 //! 4. [`Policy::PHASES`] says which callbacks the module keeps: every other export is cut after the link, because a
 //!    callback that nobody handles still costs a crossing.
 
-use serde::de::DeserializeOwned;
 
 use crate::call::{Answer, Call};
 use crate::config::ConfigErrors;
@@ -83,7 +82,7 @@ pub trait Policy: Sized + 'static {
     /// All metric families.
     const METRICS: &'static [Family];
     /// The configuration as it is spelled in JSON.
-    type Config: DeserializeOwned + Default;
+    type Config: crate::config::Decode + Default;
     /// What the policy keeps of one exchange between its phases.
     type Exchange: Default;
     /// Which call an answer belongs to.

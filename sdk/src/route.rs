@@ -11,12 +11,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 use crate::path::RequestPath;
 
 /// A template as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub struct RouteTemplate(String);

@@ -4,7 +4,7 @@
 //! 2. `mode`: `enforce`; `report` (nothing changes, `would_…` counters tell); `off`.
 //! 3. On a shared gateway a plugin must not shadow every application: out of scope it does not see the exchange.
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 use crate::attribute::Attribute;
 use crate::headers::Headers;
@@ -12,7 +12,7 @@ use crate::path::{PathRule, RequestPath};
 use crate::view::{EndView, RequestView};
 
 /// Whether a plugin acts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
@@ -37,7 +37,7 @@ impl Mode {
 }
 
 /// The keys that every plugin's configuration has.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Common {
@@ -50,7 +50,7 @@ pub struct Common {
 }
 
 /// Which requests a plugin sees.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Scope {
@@ -63,7 +63,7 @@ pub struct Scope {
 }
 
 /// Paths inside and outside of a scope.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct PathScope {
@@ -74,7 +74,7 @@ pub struct PathScope {
 }
 
 /// A host, or with `*.` all hosts below it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(try_from = "String")]
 pub struct HostRule(String);

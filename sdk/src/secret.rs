@@ -5,12 +5,17 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use crate::config::{Decode, Json, Mistakes};
 
 /// A secret string from the configuration: a token, a key, a webhook address.
-#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
+
+impl Decode for Secret {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        mistakes.text(json).map(Self::new)
+    }
+}
 
 impl Secret {
     /// Wraps a text.

@@ -9,9 +9,9 @@ use launchgate_sdk::{
     ConfigErrors, EndView, Family, Phases, Policy, Reply, RequestView, ResponseView, Setup,
     StreamContext, Verdict,
 };
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Decode)]
 #[serde(default, deny_unknown_fields)]
 struct Config {
     reply: bool,

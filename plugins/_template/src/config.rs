@@ -2,10 +2,10 @@
 
 use launchgate_sdk::ConfigErrors;
 use launchgate_sdk::headers::InvalidHeader;
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 /// The configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {

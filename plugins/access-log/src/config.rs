@@ -6,12 +6,12 @@ use launchgate_sdk::claim::ClaimConfig;
 use launchgate_sdk::redact::{RedactConfig, Redaction};
 use launchgate_sdk::trace::TraceFormat;
 use launchgate_sdk::{Percent, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 use crate::sink_config::SinkConfig;
 
 /// The configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -71,7 +71,7 @@ impl Default for Config {
 }
 
 /// Form of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -85,7 +85,7 @@ pub enum Format {
 }
 
 /// Where the user id comes from. With both, the claim goes before the header.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct UserIdConfig {
@@ -108,7 +108,7 @@ impl Default for UserIdConfig {
 }
 
 /// A further field. Exactly one of its sources is set.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FieldConfig {
@@ -126,7 +126,7 @@ pub struct FieldConfig {
 }
 
 /// Type of a further field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FieldType {
@@ -140,7 +140,7 @@ pub enum FieldType {
 }
 
 /// Which exchanges are recorded.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SampleConfig {
@@ -160,7 +160,7 @@ impl Default for SampleConfig {
 }
 
 /// How many equal errors are recorded. Equal are errors with the same status, method, route and response flags.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StormConfig {

@@ -222,7 +222,7 @@ fn rejected(answer: &Answer) -> u64 {
     if body.is_empty() || body.len() > ANSWER_LIMIT {
         return 0;
     }
-    let Ok(answer) = serde_json::from_slice::<Value>(body) else {
+    let Ok(answer) = launchgate_sdk::json_tree::read(body) else {
         return 0;
     };
     if let Some(partial) = answer.get("partialSuccess") {

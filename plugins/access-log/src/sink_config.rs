@@ -6,10 +6,10 @@ use std::time::Duration;
 use launchgate_sdk::call_config::{CallConfig, CallTarget};
 use launchgate_sdk::outbox::{Limits, Overflow};
 use launchgate_sdk::{ConfigErrors, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 /// A sink: records go there in batches, by HTTP POST.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkConfig {
@@ -40,7 +40,7 @@ pub struct SinkConfig {
 }
 
 /// Kind of a sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SinkKind {
@@ -62,7 +62,7 @@ impl SinkKind {
 }
 
 /// When a batch leaves: as soon as one of the bounds is reached.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchConfig {
@@ -85,7 +85,7 @@ impl Default for BatchConfig {
 }
 
 /// What waits, in each worker.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueConfig {
@@ -108,7 +108,7 @@ impl Default for QueueConfig {
 }
 
 /// What is dropped from a full queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum QueueOverflow {
@@ -121,7 +121,7 @@ pub enum QueueOverflow {
 
 /// What happens after a refusal. 429, 502, 503, 504 and no answer are tried again, with `Retry-After`; any other status is
 /// final.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryConfig {
@@ -146,7 +146,7 @@ impl Default for RetryConfig {
 /// The body of a batch: `prefix`, each record by `line`, `separator` between them, `suffix`. In each, `%SERVICE%` stands
 /// for the name of the service, and in `line` also `%RECORD%` for the record as JSON, `%RECORD_STRING%` for it as a JSON
 /// string, `%TIME_NS%` and `%TIME_MS%` for its time since 1970, `%LEVEL%` for its level.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TemplateConfig {

@@ -7,12 +7,12 @@ use launchgate_sdk::cookie::SameSite;
 use launchgate_sdk::notifier::NotifierConfig;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 use crate::number::{Confidence, Factor};
 
 /// The configuration.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -59,7 +59,7 @@ pub struct Config {
 }
 
 /// A rule: all of its conditions hold.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
@@ -76,7 +76,7 @@ pub struct RuleConfig {
 }
 
 /// A token of a rule. Its header does not go upstream.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TokenConfig {
@@ -87,7 +87,7 @@ pub struct TokenConfig {
 }
 
 /// What a text must be: exactly one of these.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct TextConfig {
@@ -104,7 +104,7 @@ pub struct TextConfig {
 }
 
 /// Where a user's key is read: exactly one of these.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct KeyConfig {
@@ -119,7 +119,7 @@ pub struct KeyConfig {
 }
 
 /// A cookie as a key.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CookieConfig {
@@ -158,7 +158,7 @@ impl Default for CookieConfig {
 }
 
 /// What a request without key gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Keyless {
@@ -169,7 +169,7 @@ pub enum Keyless {
 }
 
 /// A stage.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct StageConfig {
@@ -181,7 +181,7 @@ pub struct StageConfig {
 }
 
 /// How the choice is told to Envoy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct SteerConfig {
@@ -207,7 +207,7 @@ impl Default for SteerConfig {
 }
 
 /// What reads the header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SteerKind {
@@ -222,7 +222,7 @@ pub enum SteerKind {
 }
 
 /// Names of the clusters.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ClustersConfig {
@@ -242,7 +242,7 @@ impl Default for ClustersConfig {
 }
 
 /// When the rollout ends by itself.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RollbackConfig {
@@ -283,7 +283,7 @@ impl Default for RollbackConfig {
 }
 
 /// When single requests go to stable because the canary cannot be reached.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FallbackConfig {
@@ -310,7 +310,7 @@ impl Default for FallbackConfig {
 }
 
 /// Prometheus as the memory of all proxies.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct FleetConfig {
@@ -354,7 +354,7 @@ impl Default for FleetConfig {
 }
 
 /// The control endpoint of this proxy.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ControlConfig {
@@ -377,7 +377,7 @@ impl Default for ControlConfig {
 }
 
 /// What is never judged.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct IgnoreConfig {

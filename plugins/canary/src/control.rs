@@ -8,7 +8,8 @@
 use launchgate_sdk::path::query;
 use launchgate_sdk::percent_encoding::decode_form;
 use launchgate_sdk::{Headers, Reply};
-use serde::{Deserialize, Serialize};
+use launchgate_sdk::config::{self, Decode};
+use serde::Serialize;
 
 use crate::rollout::{Action, Refusal};
 use crate::window::Tallies;
@@ -31,7 +32,7 @@ pub(crate) enum Wish {
     Unknown,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 #[serde(deny_unknown_fields)]
 struct Order {
     action: Action,
@@ -84,7 +85,7 @@ impl Wish {
 
     /// Reads a body.
     pub(crate) fn of_body(body: &[u8]) -> Self {
-        serde_json::from_slice::<Order>(body).map_or(Self::Unknown, |order| Self::Act(order.action))
+        config::read::<Order>(body).map_or(Self::Unknown, |order| Self::Act(order.action))
     }
 }
 

@@ -9,10 +9,10 @@
 
 use std::time::Duration;
 
-use launchgate_sdk::config::ConfigErrors;
+use launchgate_sdk::config::{self, ConfigErrors, Decode};
+use launchgate_sdk::json_tree;
 use launchgate_sdk::metric::escape_label;
 use launchgate_sdk::{Answer, Call, CallConfig, CallTarget, Period, Secret};
-use serde::Deserialize;
 
 use crate::config::FleetConfig;
 use crate::window::{Tallies, Tally};
@@ -152,27 +152,39 @@ pub(crate) fn read_rates(answer: &Answer) -> Result<Tallies, Silence> {
     Ok(tallies)
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Reply {
     #[serde(default)]
     status: String,
     data: Option<Data>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 #[serde(rename_all = "camelCase")]
 struct Data {
     result_type: String,
     result: Vec<Sample>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Sample {
     metric: Labels,
-    value: (f64, String),
+    value: Instant,
 }
 
-#[derive(Deserialize)]
+/// `[seconds, "number"]`: what Prometheus calls an instant vector's sample.
+struct Instant(f64);
+
+impl Decode for Instant {
+    fn decode(json: &config::Json, mistakes: &mut config::Mistakes) -> Option<Self> {
+        let number = json.get(1).and_then(config::Json::as_str);
+        mistakes
+            .noted(number, "expected a time and a number in a string")
+            .map(|number| Self(json_tree::number(number).unwrap_or(f64::NAN)))
+    }
+}
+
+#[derive(Decode)]
 struct Labels {
     #[serde(default, rename = "__name__")]
     name: String,
@@ -183,10 +195,7 @@ struct Labels {
 impl Sample {
     /// NaN for what is no number, infinity included.
     fn number(&self) -> f64 {
-        let number = self.value.1.parse().ok();
-        number
-            .filter(|number: &f64| number.is_finite())
-            .unwrap_or(f64::NAN)
+        self.value.0
     }
 }
 
@@ -197,7 +206,7 @@ fn samples(answer: &Answer) -> Result<Vec<Sample>, Silence> {
     if *status != 200 {
         return Err("status");
     }
-    let reply: Reply = serde_json::from_slice(body).map_err(|_| "malformed")?;
+    let reply: Reply = config::read(body).map_err(|_| "malformed")?;
     let data = reply
         .data
         .filter(|data| reply.status == "success" && data.result_type == "vector")

@@ -6,7 +6,7 @@
 //! 3. An answer that is none changes nothing.
 
 use launchgate_sdk::{Answer, Call};
-use serde::Deserialize;
+use launchgate_sdk::config::{self, Decode};
 
 use crate::config::ClustersConfig;
 use crate::fleet::{Silence, percent_encode};
@@ -20,13 +20,13 @@ pub(crate) struct Hosts {
     pub(crate) stable: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Reply {
     #[serde(default)]
     cluster_statuses: Vec<Cluster>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Cluster {
     #[serde(default)]
     name: String,
@@ -34,13 +34,13 @@ struct Cluster {
     host_statuses: Vec<Host>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Host {
     #[serde(default)]
     health_status: Health,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Decode, Default)]
 #[serde(default)]
 struct Health {
     failed_active_health_check: bool,
@@ -88,7 +88,7 @@ pub(crate) fn read(answer: &Answer, clusters: &ClustersConfig) -> Result<Hosts, 
     if *status != 200 {
         return Err("status");
     }
-    let reply: Reply = serde_json::from_slice(body).map_err(|_| "malformed")?;
+    let reply: Reply = config::read(body).map_err(|_| "malformed")?;
     let has = |name: &str| {
         reply.cluster_statuses.iter().any(|cluster| {
             cluster.name == name && cluster.host_statuses.iter().any(Host::is_healthy)

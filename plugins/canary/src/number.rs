@@ -1,7 +1,6 @@
 //! Numbers of the configuration that are no whole numbers, held as integers.
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use launchgate_sdk::config::{Decode, Json, Mistakes};
 
 /// How sure a conviction must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +29,12 @@ impl Confidence {
     }
 }
 
-impl<'de> Deserialize<'de> for Confidence {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = || D::Error::custom("expected 0 or a number from 0.5 to less than 1");
-        let value = f64::deserialize(deserializer).map_err(|_| expected())?;
-        Self::parse(value).ok_or_else(expected)
+impl Decode for Confidence {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        mistakes.noted(
+            json.as_f64().and_then(Self::parse),
+            "expected 0 or a number from 0.5 to less than 1",
+        )
     }
 }
 
@@ -56,16 +56,15 @@ impl Factor {
     }
 }
 
-impl<'de> Deserialize<'de> for Factor {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected = || D::Error::custom("expected 0 or a number from 1 to 1000000");
-        let value = f64::deserialize(deserializer).map_err(|_| expected())?;
-        let valid = value == 0.0 || (1.0..=LARGEST).contains(&value);
-        if valid {
-            Ok(Self((value * 1000.0).round() as u32))
-        } else {
-            Err(expected())
-        }
+impl Decode for Factor {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        let valid = |value: &f64| *value == 0.0 || (1.0..=LARGEST).contains(value);
+        mistakes
+            .noted(
+                json.as_f64().filter(valid),
+                "expected 0 or a number from 1 to 1000000",
+            )
+            .map(|value| Self((value * 1000.0).round() as u32))
     }
 }
 
@@ -109,7 +108,7 @@ mod tests {
             ("\"0.9\"", None),
         ] {
             assert_eq!(
-                serde_json::from_str::<Confidence>(text)
+                launchgate_sdk::config::read::<Confidence>(text)
                     .ok()
                     .map(Confidence::risk),
                 risk,
@@ -129,7 +128,7 @@ mod tests {
             ("1e9", None),
         ] {
             assert_eq!(
-                serde_json::from_str::<Factor>(text)
+                launchgate_sdk::config::read::<Factor>(text)
                     .ok()
                     .map(Factor::thousandths),
                 thousandths,

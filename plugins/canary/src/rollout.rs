@@ -166,7 +166,7 @@ pub(crate) struct Rollout {
 }
 
 /// What an operator asks of this proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, launchgate_sdk::config::Decode)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
     /// Hold the stage.

@@ -8,13 +8,13 @@ use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::scope::HostRule;
 use launchgate_sdk::{Percent, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 use crate::status::StatusRange;
 use launchgate_sdk::Rate;
 
 /// The configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -104,7 +104,7 @@ impl Default for Config {
 }
 
 /// Which exchanges are errors. A client that left before a response is none.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Report {
@@ -127,7 +127,7 @@ impl Default for Report {
 }
 
 /// Exchanges by what all given keys say; at least one is required.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Matcher {
@@ -150,7 +150,7 @@ pub struct Matcher {
 }
 
 /// Who a request is made for.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct User {
@@ -165,7 +165,7 @@ pub struct User {
 }
 
 /// What events say of the user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SendUser {
@@ -179,7 +179,7 @@ pub enum SendUser {
 }
 
 /// What is filtered besides Sentry's denylist.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Scrub {
@@ -194,7 +194,7 @@ pub struct Scrub {
 }
 
 /// How errors are grouped.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Grouping {
@@ -204,7 +204,7 @@ pub struct Grouping {
 }
 
 /// How errors of a cluster that cannot be reached are grouped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
@@ -216,7 +216,7 @@ pub enum Availability {
 }
 
 /// A rule that drops or changes events.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
@@ -235,7 +235,7 @@ pub struct Rule {
 }
 
 /// Level of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the five words of Sentry")]
@@ -261,7 +261,7 @@ impl Level {
 }
 
 /// How many events of one error are sent.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Throttle {
@@ -281,7 +281,7 @@ impl Default for Throttle {
 }
 
 /// The queue of each worker in front of Sentry.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
@@ -301,7 +301,7 @@ impl Default for Queue {
 }
 
 /// When people are told.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Alert {
@@ -324,7 +324,7 @@ pub struct Alert {
 }
 
 /// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the words say it")]
@@ -336,7 +336,7 @@ pub enum Severity {
 }
 
 /// A condition.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct When {
@@ -363,7 +363,7 @@ pub struct When {
 }
 
 /// Kind of a condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -382,7 +382,7 @@ pub enum Kind {
 }
 
 /// What is counted together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Per {

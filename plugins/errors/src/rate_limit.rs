@@ -10,6 +10,7 @@
 use std::time::Duration;
 
 use launchgate_sdk::headers::Headers;
+use launchgate_sdk::json_tree;
 use launchgate_sdk::{Timestamp, retry_after};
 
 use crate::codec::{Reader, Writer};
@@ -83,12 +84,7 @@ impl Deadlines {
             return;
         }
         let mut fields = group.split(':');
-        let seconds = fields
-            .next()
-            .unwrap_or_default()
-            .parse::<f64>()
-            .ok()
-            .filter(|seconds| seconds.is_finite());
+        let seconds = json_tree::number(fields.next().unwrap_or_default());
         let seconds = seconds.map_or(DEFAULT, |seconds| {
             Duration::from_secs_f64(seconds.clamp(0.0, retry_after::LONGEST.as_secs_f64()))
         });

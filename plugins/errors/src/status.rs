@@ -1,9 +1,6 @@
 //! Statuses in a configuration: `500`, `"500"` or `"500-599"`.
 
-use std::fmt;
-
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use launchgate_sdk::config::{Decode, Json, Mistakes};
 
 /// A range of HTTP statuses, both ends inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,34 +31,17 @@ fn parse_status(text: &str) -> Option<u16> {
     (100..=599).contains(&status).then_some(status)
 }
 
-impl<'de> Deserialize<'de> for StatusRange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Status;
-        impl Visitor<'_> for Status {
-            type Value = String;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a status such as 503 or a range such as \"500-599\"")
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<String, E> {
-                Ok(value.to_string())
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<String, E> {
-                Ok(value.to_string())
-            }
-
-            fn visit_str<E>(self, value: &str) -> Result<String, E> {
-                Ok(value.to_owned())
-            }
-        }
-        let text = deserializer.deserialize_any(Status)?;
-        Self::parse(&text).ok_or_else(|| {
-            D::Error::custom(
-                "expected a status such as 503 or a range such as \"500-599\", from 100 to 599",
-            )
-        })
+impl Decode for StatusRange {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        let range = match json {
+            Json::String(text) => Self::parse(text),
+            Json::Number(number) => Self::parse(&number.to_string()),
+            _ => None,
+        };
+        mistakes.noted(
+            range,
+            "expected a status such as 503 or a range such as \"500-599\", from 100 to 599",
+        )
     }
 }
 
@@ -90,7 +70,7 @@ mod tests {
             ("\"500-599\"", 599, 499),
             ("\"404\"", 404, 405),
         ] {
-            let range: StatusRange = serde_json::from_str(text).unwrap();
+            let range: StatusRange = launchgate_sdk::config::read(text).unwrap();
             assert!(range.contains(inside) && !range.contains(outside), "{text}");
         }
         for text in [
@@ -105,7 +85,7 @@ mod tests {
             "null",
             "[500]",
         ] {
-            assert!(serde_json::from_str::<StatusRange>(text).is_err(), "{text}");
+            assert!(launchgate_sdk::config::read::<StatusRange>(text).is_err(), "{text}");
         }
     }
 }

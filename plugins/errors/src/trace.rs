@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_callers_decision_is_kept_and_its_dice_too() {
-        let rate = |text: &str| serde_json::from_str::<Rate>(text).unwrap();
+        let rate = |text: &str| launchgate_sdk::config::read::<Rate>(text).unwrap();
         let yes = format!("{SENTRY}-1");
         let no = format!("{SENTRY}-0");
         for (name, headers, at, sampled) in [

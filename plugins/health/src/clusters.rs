@@ -8,7 +8,7 @@
 //! 4. A body above the limit is not read: the admin interface of a proxy with thousands of clusters has megabytes.
 
 use launchgate_sdk::Percent;
-use serde::Deserialize;
+use launchgate_sdk::config::{self, Decode};
 
 use crate::record::Outcome;
 
@@ -44,7 +44,7 @@ pub(crate) fn read(
     if body.len() > LARGEST_BODY {
         return failure("admin_body_too_large");
     }
-    let Ok(answer) = serde_json::from_slice::<Answer>(body) else {
+    let Ok(answer) = config::read::<Answer>(body) else {
         return failure("admin_body_unreadable");
     };
     let Some(found) = answer
@@ -71,13 +71,13 @@ pub(crate) fn read(
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Answer {
     #[serde(default)]
     cluster_statuses: Vec<Cluster>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Cluster {
     #[serde(default)]
     name: String,
@@ -85,13 +85,13 @@ struct Cluster {
     host_statuses: Vec<Host>,
 }
 
-#[derive(Deserialize)]
+#[derive(Decode)]
 struct Host {
     #[serde(default)]
     health_status: Health,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Decode)]
 #[serde(default)]
 struct Health {
     failed_active_health_check: bool,

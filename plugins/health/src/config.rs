@@ -1,10 +1,10 @@
 //! Configuration of `health`, as it is spelled in JSON.
 
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 /// The configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -43,7 +43,7 @@ impl Default for Config {
 }
 
 /// The paths that are answered, each matched exactly. An empty list switches an endpoint off.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Paths {
@@ -67,7 +67,7 @@ impl Default for Paths {
 }
 
 /// One dependency. Which keys it has besides the common ones depends on its kind.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RawDependency {
@@ -119,7 +119,7 @@ pub struct RawDependency {
 }
 
 /// How a dependency is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -134,7 +134,7 @@ pub enum Kind {
 }
 
 /// What stale results or a total failure make of the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Fallback {
@@ -145,7 +145,7 @@ pub enum Fallback {
 }
 
 /// Who sees reasons, latencies and ages: a range or the token is enough.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Details {
@@ -156,7 +156,7 @@ pub struct Details {
 }
 
 /// The drain endpoint: `PUT` switches it on, `DELETE` off, `GET` tells. Range and token where both are set.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Drain {

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     fn settings(config: &str) -> Settings {
-        Settings::build(serde_json::from_str(config).unwrap(), false).unwrap()
+        Settings::build(launchgate_sdk::config::read(config).unwrap(), false).unwrap()
     }
 
     /// `R` required, `o` optional.

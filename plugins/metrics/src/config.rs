@@ -3,11 +3,11 @@
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 use std::collections::BTreeMap;
 
 /// The configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -46,7 +46,7 @@ pub struct Config {
 }
 
 /// A label of the fixed vocabulary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Label {
@@ -85,7 +85,7 @@ impl Label {
 }
 
 /// A histogram besides the durations of requests and streams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Extra {
@@ -98,7 +98,7 @@ pub enum Extra {
 }
 
 /// A label whose value a request header gives.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CustomLabel {
@@ -113,7 +113,7 @@ pub struct CustomLabel {
 }
 
 /// The plugin's own exposition.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Endpoint {
@@ -124,7 +124,7 @@ pub struct Endpoint {
 }
 
 /// OTLP/HTTP push of the metrics.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Otlp {
@@ -147,7 +147,7 @@ pub struct Otlp {
 }
 
 /// An objective, kept for each of its routes.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Slo {
@@ -164,7 +164,7 @@ pub struct Slo {
 }
 
 /// How fast how many requests must be.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Latency {

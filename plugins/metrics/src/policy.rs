@@ -305,7 +305,7 @@ fn is_excluded(rules: &[PathRule], path: RequestPath<'_>) -> bool {
 
 /// Whether a collector took only a part (OTLP, `partial_success` with rejected points).
 fn is_partial(body: &[u8]) -> bool {
-    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(body) else {
+    let Ok(answer) = launchgate_sdk::json_tree::read(body) else {
         return false;
     };
     let rejected = answer

@@ -1,17 +1,15 @@
 //! Configuration of `tls`, as it is spelled in JSON.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use launchgate_sdk::cookie::SameSite;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::scope::HostRule;
 use launchgate_sdk::{Cidr, Period, Timestamp};
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use launchgate_sdk::config::{Decode, Json, Mistakes};
 
 /// The configuration. `{}` redirects plaintext, sends HSTS and the header preset `api`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -59,7 +57,7 @@ impl Default for Config {
 }
 
 /// What happens with plaintext.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RedirectConfig {
@@ -104,31 +102,14 @@ pub enum RedirectStatus {
     Fixed(u16),
 }
 
-const STATUSES: &str = "one of \"auto\", 301, 302, 307, 308";
-
-impl<'de> Deserialize<'de> for RedirectStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Status;
-        impl Visitor<'_> for Status {
-            type Value = Option<RedirectStatus>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(STATUSES)
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok((text == "auto").then_some(RedirectStatus::Auto))
-            }
-
-            fn visit_u64<E>(self, code: u64) -> Result<Self::Value, E> {
-                let known = [301, 302, 307, 308]
-                    .into_iter()
-                    .find(|known| u64::from(*known) == code);
-                Ok(known.map(RedirectStatus::Fixed))
-            }
-        }
-        let status = deserializer.deserialize_any(Status)?;
-        status.ok_or_else(|| D::Error::custom(format_args!("expected {STATUSES}")))
+impl Decode for RedirectStatus {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        let status = match (json.as_str(), json.as_u64()) {
+            (Some("auto"), _) => Some(Self::Auto),
+            (_, Some(code @ (301 | 302 | 307 | 308))) => Some(Self::Fixed(code as u16)),
+            _ => None,
+        };
+        mistakes.noted(status, "expected one of \"auto\", 301, 302, 307, 308")
     }
 }
 
@@ -144,7 +125,7 @@ impl schemars::JsonSchema for RedirectStatus {
 }
 
 /// What happens with methods that are not safe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UnsafeMethods {
@@ -156,7 +137,7 @@ pub enum UnsafeMethods {
 }
 
 /// HTTP Strict Transport Security.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct HstsConfig {
@@ -192,7 +173,7 @@ impl Default for HstsConfig {
 }
 
 /// A stage of a ramp.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RampStage {
@@ -203,7 +184,7 @@ pub struct RampStage {
 }
 
 /// A point in time, RFC 3339.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Decode)]
 #[serde(try_from = "String")]
 pub struct Date(pub Timestamp);
 
@@ -229,7 +210,7 @@ impl schemars::JsonSchema for Date {
 }
 
 /// What happens with an upstream's HSTS header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UpstreamHsts {
@@ -241,7 +222,7 @@ pub enum UpstreamHsts {
 }
 
 /// A TLS version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 pub enum TlsVersion {
     /// TLS 1.0.
@@ -259,7 +240,7 @@ pub enum TlsVersion {
 }
 
 /// What happens below the lowest version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FloorAction {
@@ -271,7 +252,7 @@ pub enum FloorAction {
 }
 
 /// Detection of misdirected requests.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct MisdirectedConfig {
@@ -281,7 +262,7 @@ pub struct MisdirectedConfig {
 
 /// Paths that need a client certificate. At least one of `sha256`, `uri_san` and `listener_validates`; all that are set must
 /// hold.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClientCertConfig {
@@ -300,7 +281,7 @@ pub struct ClientCertConfig {
 }
 
 /// Request headers that speak of a client certificate.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CertificateHeadersConfig {
@@ -330,7 +311,7 @@ impl Default for CertificateHeadersConfig {
 }
 
 /// Security headers of responses.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct HeadersConfig {
@@ -351,7 +332,7 @@ pub struct HeadersConfig {
 }
 
 /// A set of security headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Preset {
@@ -367,7 +348,7 @@ pub enum Preset {
 }
 
 /// Cookies of responses.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct CookiesConfig {

@@ -148,7 +148,7 @@ mod tests {
 
     fn cookies(config: &str) -> Cookies {
         let mut errors = ConfigErrors::default();
-        let cookies = Cookies::new(serde_json::from_str(config).unwrap(), &mut errors);
+        let cookies = Cookies::new(launchgate_sdk::config::read(config).unwrap(), &mut errors);
         assert!(errors.is_empty(), "{errors}");
         cookies.unwrap()
     }

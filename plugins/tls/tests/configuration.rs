@@ -107,7 +107,7 @@ fn all_mistakes_of_a_config_are_named_by_path() {
         ),
         (
             r#"{"redirect": {"port": 70000}}"#,
-            "redirect.port: 70000: expected u16",
+            "redirect.port: 70000: expected a whole number from 0 to 65535",
         ),
         (
             r#"{"redirect": {"exempt_paths": ["x"]}}"#,

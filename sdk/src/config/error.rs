@@ -136,16 +136,13 @@ fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         return lookup(value.get(index.parse::<usize>().ok()?)?, rest);
     }
-    let mut fitting: Vec<_> = value
+    let (rest, value) = value
         .as_object()?
         .iter()
         .filter_map(|(key, value)| Some((path.strip_prefix(key.as_str())?, value)))
-        .collect();
-    fitting.sort_by_key(|(rest, _)| rest.len());
-    fitting
-        .into_iter()
         .filter(|(rest, _)| rest.is_empty() || rest.starts_with(['.', '[']))
-        .find_map(|(rest, value)| lookup(value, rest))
+        .min_by_key(|(rest, _)| rest.len())?;
+    lookup(value, rest)
 }
 
 const SECRETIVE: [&str; 9] = [

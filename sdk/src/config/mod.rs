@@ -3,8 +3,8 @@
 //! 1. [`Parsed::read`]: strict JSON (no duplicate keys), an empty or absent config counts as `{}`.
 //! 2. `${NAME}`, `${NAME:-default}` and `$${` are resolved **in the tree**, so that no value can inject JSON. Errors show
 //!    the text as it was written, never what a variable held.
-//! 3. [`decode`] runs serde again and again, each time without what was refused, so that all mistakes of shape are found
-//!    at once; the policy then checks values. [`ConfigErrors`] holds all of them, each with its path.
+//! 3. [`decode`] reads types that derive [`Decode`] and finds all mistakes of shape at once; the policy then checks values.
+//!    [`ConfigErrors`] holds all of them, each with its path.
 //! 4. The keys of [`crate::Common`] belong to every plugin and are taken out first.
 
 mod decode;
@@ -14,13 +14,14 @@ mod period;
 pub mod sealed;
 mod share;
 mod substitute;
-mod tree;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use decode::decode;
+pub use decode::{Decode, Mistakes, Slot, Wanted, decode};
+/// What [`Decode`] reads.
+pub use serde_json::Value as Json;
 pub use error::{ConfigError, ConfigErrors};
+pub use launchgate_sdk_derive::Decode;
 pub use period::Period;
 pub use share::{Percent, Rate, Share};
 
@@ -28,6 +29,19 @@ use crate::scope::Common;
 
 /// Variables of the VM's environment.
 pub type Environment = std::collections::BTreeMap<String, String>;
+
+/// Reads JSON into a type: an answer of a server, or a configuration in a test.
+///
+/// # Errors
+/// What is no JSON, and every mistake of shape.
+pub fn read<T: Decode>(bytes: impl AsRef<[u8]>) -> Result<T, ConfigErrors> {
+    let tree = crate::json_tree::read(bytes.as_ref())
+        .map_err(|malformed| ConfigErrors::one("", format!("expected valid JSON: {malformed}")))?;
+    match decode(&tree) {
+        (Some(value), errors) => errors.into_result(value),
+        (None, errors) => Err(errors),
+    }
+}
 
 /// A configuration as a tree: as written, and with variables resolved.
 #[derive(Debug, Clone, Default)]
@@ -102,7 +116,7 @@ impl Parsed {
     }
 
     /// The plugin's own keys.
-    pub fn own<T: DeserializeOwned>(&self) -> (Option<T>, ConfigErrors) {
+    pub fn own<T: Decode>(&self) -> (Option<T>, ConfigErrors) {
         decode(&self.pick(false))
     }
 
@@ -111,12 +125,12 @@ impl Parsed {
             return self.resolved.clone();
         };
         let is_common = |key: &str| matches!(key, "scope" | "mode" | "trust_envoy_xff");
-        object
-            .iter()
-            .filter(|(key, _)| is_common(key) == common)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect::<Map<_, _>>()
-            .into()
+        // Inserted one by one: collecting into a map brings a sort of its own into the module.
+        let mut picked = Map::new();
+        for (key, value) in object.iter().filter(|(key, _)| is_common(key) == common) {
+            picked.insert(key.clone(), value.clone());
+        }
+        Value::Object(picked)
     }
 }
 

@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use super::{Decode, Json, Mistakes};
 
 /// A duration, written as a string with units `us`, `ms`, `s`, `m`, `h`, `d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -93,13 +92,12 @@ impl fmt::Display for Period {
     }
 }
 
-impl<'de> Deserialize<'de> for Period {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let expected =
-            || D::Error::custom("expected a duration such as \"250ms\", \"15m\" or \"1h30m\"");
-        let text =
-            std::borrow::Cow::<'de, str>::deserialize(deserializer).map_err(|_| expected())?;
-        Self::parse(&text).ok_or_else(expected)
+impl Decode for Period {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        mistakes.noted(
+            json.as_str().and_then(Self::parse),
+            "expected a duration such as \"250ms\", \"15m\" or \"1h30m\"",
+        )
     }
 }
 

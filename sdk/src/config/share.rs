@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Error as _, Visitor};
-use serde::{Deserialize, Deserializer};
+use super::{Decode, Json, Mistakes};
 
 /// A share whose whole is spelled `WHOLE`, in parts of a million.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -53,49 +52,28 @@ impl<const WHOLE: u32> fmt::Display for Share<WHOLE> {
     }
 }
 
-impl<'de, const WHOLE: u32> Deserialize<'de> for Share<WHOLE> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        read(deserializer, WHOLE).map(Self)
+impl<const WHOLE: u32> Decode for Share<WHOLE> {
+    fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
+        millionths(json, WHOLE, mistakes).map(Self)
     }
 }
 
 /// Not generic over the whole: one copy in a module.
-fn read<'de, D: Deserializer<'de>>(deserializer: D, whole: u32) -> Result<u32, D::Error> {
-    struct Number(u32);
-    impl Visitor<'_> for Number {
-        type Value = f64;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str(if self.0 == 1 {
-                "a number"
-            } else {
-                "a percent number"
-            })?;
-            write!(f, " from 0 to {}", self.0)
-        }
-
-        fn visit_u64<E>(self, value: u64) -> Result<f64, E> {
-            Ok(value as f64)
-        }
-
-        fn visit_i64<E>(self, value: i64) -> Result<f64, E> {
-            Ok(value as f64)
-        }
-
-        fn visit_f64<E>(self, value: f64) -> Result<f64, E> {
-            Ok(value)
-        }
-    }
-    let scaled = deserializer.deserialize_any(Number(whole))? * f64::from(MILLION / whole);
-    let exact = (scaled - scaled.round()).abs() < 1e-6;
-    if exact && (0.0..=f64::from(MILLION)).contains(&scaled) {
-        return Ok(scaled.round() as u32);
-    }
-    Err(D::Error::custom(if whole == 1 {
+fn millionths(json: &Json, whole: u32, mistakes: &mut Mistakes) -> Option<u32> {
+    let valid = |scaled: &f64| {
+        (scaled - scaled.round()).abs() < 1e-6 && (0.0..=f64::from(MILLION)).contains(scaled)
+    };
+    let scaled = json
+        .as_f64()
+        .map(|number| number * f64::from(MILLION / whole));
+    let expected = if whole == 1 {
         "expected a number from 0 to 1 with at most 6 decimals"
     } else {
         "expected a percent number from 0 to 100 with at most 4 decimals"
-    }))
+    };
+    mistakes
+        .noted(scaled.filter(valid), expected)
+        .map(|scaled| scaled.round() as u32)
 }
 
 #[cfg(not(target_family = "wasm"))]
@@ -134,13 +112,13 @@ mod tests {
             ("0.2", "0.2"),
             ("0.000001", "0.000001"),
         ] {
-            let rate: Rate = serde_json::from_str(text).unwrap();
+            let rate: Rate = crate::config::read(text).unwrap();
             assert_eq!(rate.to_string(), shown);
         }
         for text in ["1.1", "-0.1", "2", "0.0000001", "\"1\"", "null", "true"] {
-            assert!(serde_json::from_str::<Rate>(text).is_err(), "{text}");
+            assert!(crate::config::read::<Rate>(text).is_err(), "{text}");
         }
-        let percent: Percent = serde_json::from_str("12.5").unwrap();
+        let percent: Percent = crate::config::read("12.5").unwrap();
         assert_eq!(
             (percent.millionths(), percent.to_string()),
             (125_000, "12.5".to_owned())
@@ -149,8 +127,8 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn nothing_and_everything_are_admitted_without_exception() {
-        let none: Rate = serde_json::from_str("0").unwrap();
-        let fifth: Rate = serde_json::from_str("0.2").unwrap();
+        let none: Rate = crate::config::read("0").unwrap();
+        let fifth: Rate = crate::config::read("0.2").unwrap();
         for random in [0, 1, u64::MAX / 2, u64::MAX] {
             assert!(Rate::ALL.admits(random) && !none.admits(random), "{random}");
         }

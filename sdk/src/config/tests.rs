@@ -1,11 +1,11 @@
-use serde::Deserialize;
+use crate::config::Decode;
 use serde_json::json;
 use wasm_bindgen_test::wasm_bindgen_test;
 
 use super::*;
 use crate::secret::Secret;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Decode)]
 #[serde(default, deny_unknown_fields)]
 struct Raw {
     service: String,
@@ -14,7 +14,7 @@ struct Raw {
     token: Secret,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Decode)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only their reading is tested")]
 struct Item {
@@ -57,7 +57,7 @@ fn all_mistakes_are_found_at_once_with_path_and_value() {
         "mode: \"on\": expected one of enforce, report, off".to_owned()
             + "; items[0].interval: \"5 s\": expected a duration such as \"250ms\", \"15m\" or \"1h30m\""
             + "; items[1].name: is required"
-            + "; items[2].count: -1: expected u32"
+            + "; items[2].count: -1: expected a whole number from 0 to 4294967295"
             + "; items[2].x: unknown field, expected one of name, interval, count"
             + "; items[3].interval: 3: expected a duration such as \"250ms\", \"15m\" or \"1h30m\""
             + "; service: 5: expected a string"
@@ -124,7 +124,7 @@ fn what_is_no_object_is_refused() {
     assert_eq!(errors("[]"), "expected a JSON object");
     assert_eq!(
         errors(r#"{"a": 1, "a": 2}"#),
-        "expected valid JSON: duplicate key \"a\" at line 1 column 16"
+        "expected valid JSON: duplicate key \"a\" at line 1 column 12"
     );
     assert!(errors("{").starts_with("expected valid JSON: EOF"));
     assert!(errors("\u{1}").starts_with("expected valid JSON: expected value"));
@@ -169,12 +169,12 @@ fn durations_and_shares_are_exact() {
     ] {
         assert_eq!(period.to_string(), text);
     }
-    let percent: Percent = serde_json::from_str("0.0001").unwrap();
+    let percent: Percent = read("0.0001").unwrap();
     assert_eq!(
         (percent.millionths(), percent.to_string()),
         (1, "0.0001".to_owned())
     );
-    assert!(serde_json::from_str::<Percent>("0.00001").is_err());
+    assert!(read::<Percent>("0.00001").is_err());
 }
 
 #[cfg(not(target_family = "wasm"))]

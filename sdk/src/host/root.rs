@@ -43,9 +43,12 @@ const CONFIG_LIMIT: usize = 16 * 1024 * 1024;
 
 impl<M: Module> Root<M> {
     fn load(&self, bytes: &[u8]) -> Result<(), ConfigErrors> {
-        let environment: Environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
+        let mut environment = Environment::new();
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                environment.insert(name, value);
+            }
+        }
         let parsed = Parsed::read(bytes, &environment)?;
         let (digest, instance, common) = (digest(bytes), instance(), Common::default());
         let mut metrics = Registry::default();

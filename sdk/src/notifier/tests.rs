@@ -19,7 +19,7 @@ fn notifier(kind: &str) -> Notifier {
     let config = format!(
         r#"{{"kind": "{kind}", "cluster": "ops", "url": "https://hooks.example.org/services/T0/B0/x", "labels": {{"team": "a"}}}}"#
     );
-    let config: NotifierConfig = serde_json::from_str(&config).unwrap();
+    let config: NotifierConfig = crate::config::read(&config).unwrap();
     config
         .notifier("notifiers.ops", &mut ConfigErrors::default())
         .unwrap()
@@ -77,7 +77,7 @@ fn alertmanager_gets_labels_annotations_and_both_ends() {
 #[wasm_bindgen_test(unsupported = test)]
 fn the_default_path_of_alertmanager_is_its_api() {
     let config: NotifierConfig =
-        serde_json::from_str(r#"{"kind": "alertmanager", "cluster": "am"}"#).unwrap();
+        crate::config::read(r#"{"kind": "alertmanager", "cluster": "am"}"#).unwrap();
     let call = config
         .notifier("n", &mut ConfigErrors::default())
         .unwrap()
@@ -112,7 +112,7 @@ fn hidden_letters_become_blanks_and_text_is_bounded() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn a_notifier_without_cluster_or_with_an_odd_label_is_refused() {
-    let config: NotifierConfig = serde_json::from_str(r#"{"labels": {"a-b": "x"}}"#).unwrap();
+    let config: NotifierConfig = crate::config::read(r#"{"labels": {"a-b": "x"}}"#).unwrap();
     let mut errors = ConfigErrors::default();
     assert!(config.notifier("notifiers.ops", &mut errors).is_none());
     let message = "notifiers.ops.labels.a-b: expected a label name of letters, digits and \"_\"; notifiers.ops.cluster: expected the name of a cluster";

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 use super::path::PathPattern;
 use super::{Detector, Redaction, Redactor};
@@ -11,7 +11,7 @@ use crate::hash::Key;
 use crate::headers::InvalidHeader;
 
 /// What is redacted, and how. Names are compared without regard to case, after percent-decoding.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RedactConfig {
@@ -32,7 +32,7 @@ pub struct RedactConfig {
 }
 
 /// What becomes of an IP address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum IpRedaction {

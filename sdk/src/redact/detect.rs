@@ -8,10 +8,10 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 /// A form of secret.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Detector {

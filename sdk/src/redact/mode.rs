@@ -1,11 +1,11 @@
 //! What becomes of a sensitive value.
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 use crate::hash::Key;
 
 /// What becomes of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Redaction {

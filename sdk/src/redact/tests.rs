@@ -5,7 +5,7 @@ use wasm_bindgen_test::wasm_bindgen_test;
 const KEY: &[u8] = b"0123456789abcdef";
 
 fn redactor(config: &str) -> Redactor {
-    let config: RedactConfig = serde_json::from_str(config).unwrap();
+    let config: RedactConfig = crate::config::read(config).unwrap();
     let mut errors = ConfigErrors::default();
     let redactor = config.redactor(Some(Key::new(KEY)), "redact", &mut errors);
     assert!(errors.is_empty(), "{errors}");
@@ -197,7 +197,7 @@ fn addresses_are_truncated() {
 
 #[wasm_bindgen_test(unsupported = test)]
 fn mistakes_are_named_with_their_path() {
-    let config: RedactConfig = serde_json::from_str(r#"{"headers": {"authorization": "keep", "a b": "mask", "x-user": "hmac"}, "path": {"reset": "mask"}, "client_ip": "hmac"}"#).unwrap();
+    let config: RedactConfig = crate::config::read(r#"{"headers": {"authorization": "keep", "a b": "mask", "x-user": "hmac"}, "path": {"reset": "mask"}, "client_ip": "hmac"}"#).unwrap();
     let mut errors = ConfigErrors::default();
     let _ = config.redactor(None, "redact", &mut errors);
     assert_eq!(

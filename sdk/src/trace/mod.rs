@@ -15,7 +15,7 @@ mod sentry;
 mod traceparent;
 mod tracestate;
 
-use serde::Deserialize;
+use crate::config::Decode;
 
 pub use b3::B3;
 pub use baggage::Baggage;
@@ -27,7 +27,7 @@ pub use tracestate::TraceState;
 use crate::headers::Headers;
 
 /// A format of trace headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TraceFormat {

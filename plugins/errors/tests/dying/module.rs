@@ -3,13 +3,13 @@
 use launchgate_sdk::{
     ConfigErrors, Family, Phases, Policy, RequestView, Setup, StreamContext, Verdict,
 };
-use serde::Deserialize;
+use launchgate_sdk::config::Decode;
 
 /// The policy.
 struct Dying;
 
 /// No keys.
-#[derive(Default, Deserialize)]
+#[derive(Default, Decode)]
 #[cfg_attr(not(target_family = "wasm"), derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 struct Config {}
