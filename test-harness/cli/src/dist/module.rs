@@ -22,7 +22,7 @@ pub(super) fn finish(built: &Path, phases: &Phases, wasm_opt: &Path) -> anyhow::
     let result = Command::new(wasm_opt)
         // `-g` keeps the names. The features are those that rustc uses for wasip1 by default.
         .args([
-            "-O3",
+            "-Oz",
             "-g",
             "--enable-bulk-memory",
             "--enable-nontrapping-float-to-int",
