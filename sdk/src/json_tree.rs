@@ -19,7 +19,11 @@ pub struct Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at line {} column {}", self.what, self.line, self.column)
+        write!(
+            f,
+            "{} at line {} column {}",
+            self.what, self.line, self.column
+        )
     }
 }
 
@@ -30,7 +34,11 @@ impl std::error::Error for Malformed {}
 /// # Errors
 /// What is no JSON, and where.
 pub fn read(bytes: &[u8]) -> Result<Value, Malformed> {
-    let mut reader = Reader { bytes, at: 0, depth: 0 };
+    let mut reader = Reader {
+        bytes,
+        at: 0,
+        depth: 0,
+    };
     let result = reader.value().and_then(|value| match reader.next_token() {
         None => Ok(value),
         Some(_) => Err("expected the end".to_owned()),
@@ -38,8 +46,16 @@ pub fn read(bytes: &[u8]) -> Result<Value, Malformed> {
     result.map_err(|what| {
         let before = bytes.get(..reader.at).unwrap_or(bytes);
         let line = before.iter().filter(|byte| **byte == b'\n').count();
-        let column = before.iter().rev().take_while(|byte| **byte != b'\n').count();
-        Malformed { what, line: line + 1, column }
+        let column = before
+            .iter()
+            .rev()
+            .take_while(|byte| **byte != b'\n')
+            .count();
+        Malformed {
+            what,
+            line: line + 1,
+            column,
+        }
     })
 }
 
@@ -166,7 +182,9 @@ impl Reader<'_> {
                 None => return Err("EOF while reading a string".to_owned()),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape(&mut text)?,
-                Some(0..=0x1f) => return Err("expected no control character in a string".to_owned()),
+                Some(0..=0x1f) => {
+                    return Err("expected no control character in a string".to_owned());
+                }
                 Some(byte) => {
                     text.push(byte);
                     self.at += 1;
@@ -202,7 +220,12 @@ impl Reader<'_> {
     fn code_point(&mut self) -> Read<char> {
         let first = self.unit()?;
         let mut code = first;
-        if (0xd800..0xdc00).contains(&first) && self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(b"\\u")) {
+        if (0xd800..0xdc00).contains(&first)
+            && self
+                .bytes
+                .get(self.at..)
+                .is_some_and(|rest| rest.starts_with(b"\\u"))
+        {
             self.at += 1;
             let second = self.unit()?;
             if (0xdc00..0xe000).contains(&second) {
@@ -217,7 +240,8 @@ impl Reader<'_> {
         let mut unit = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            unit = unit * 16 + digit.ok_or_else(|| "expected four hexadecimal digits".to_owned())?;
+            unit =
+                unit * 16 + digit.ok_or_else(|| "expected four hexadecimal digits".to_owned())?;
             self.at += 1;
         }
         Ok(unit)
@@ -245,10 +269,14 @@ impl Reader<'_> {
             }
             let mut power = Decimal::default();
             self.digits(&mut power, false)?;
-            let power = i32::try_from(power.digits).unwrap_or(i32::MAX).min(FARTHEST);
+            let power = i32::try_from(power.digits)
+                .unwrap_or(i32::MAX)
+                .min(FARTHEST);
             decimal.exponent += if sign == Some(b'-') { -power } else { power };
         }
-        decimal.value().ok_or_else(|| "expected a smaller number".to_owned())
+        decimal
+            .value()
+            .ok_or_else(|| "expected a smaller number".to_owned())
     }
 
     /// Reads digits, at least one; how many.
@@ -279,7 +307,10 @@ struct Decimal {
 
 impl Decimal {
     fn push(&mut self, digit: u8, fraction: bool) {
-        let more = self.digits.checked_mul(10).and_then(|digits| digits.checked_add(u64::from(digit)));
+        let more = self
+            .digits
+            .checked_mul(10)
+            .and_then(|digits| digits.checked_add(u64::from(digit)));
         match more.filter(|_| !self.cut) {
             Some(digits) => {
                 self.digits = digits;
@@ -319,7 +350,11 @@ impl Decimal {
             // The largest power of ten that a double holds exactly is the 22nd.
             let step = left.min(22);
             let power = (0..step).fold(1.0, |power, _| power * 10.0);
-            value = if self.exponent < 0 { value / power } else { value * power };
+            value = if self.exponent < 0 {
+                value / power
+            } else {
+                value * power
+            };
             left -= step;
         }
         value
@@ -337,12 +372,25 @@ mod tests {
 
     #[wasm_bindgen_test(unsupported = test)]
     fn whole_numbers_are_integers_however_they_are_written() {
-        for (text, number) in [("5.0", 5), ("5e0", 5), ("0.5e1", 5), ("-1200E-2", -12), ("-0", 0), ("1e3", 1000)] {
+        for (text, number) in [
+            ("5.0", 5),
+            ("5e0", 5),
+            ("0.5e1", 5),
+            ("-1200E-2", -12),
+            ("-0", 0),
+            ("1e3", 1000),
+        ] {
             assert_eq!(read(text.as_bytes()), Ok(number.into()), "{text}");
         }
         assert_eq!(read(b"18446744073709551615"), Ok(u64::MAX.into()));
         assert_eq!(read(b"-9223372036854775808"), Ok(i64::MIN.into()));
-        for (text, number) in [("0.1", 0.1), ("-2.5e-3", -0.0025), ("1e300", 1e300), ("99.9", 99.9), ("18446744073709551616", 18_446_744_073_709_551_616.0)] {
+        for (text, number) in [
+            ("0.1", 0.1),
+            ("-2.5e-3", -0.0025),
+            ("1e300", 1e300),
+            ("99.9", 99.9),
+            ("18446744073709551616", 18_446_744_073_709_551_616.0),
+        ] {
             assert_eq!(read(text.as_bytes()), Ok(number.into()), "{text}");
         }
         assert_eq!(read(b"1e-4999"), Ok(0.into()));
@@ -351,13 +399,19 @@ mod tests {
     #[wasm_bindgen_test(unsupported = test)]
     fn escapes_are_resolved() {
         let text = r#""a\"\\\/\b\f\n\r\té\u20ac\ud83d\ude00""#;
-        assert_eq!(read(text.as_bytes()), Ok("a\"\\/\u{8}\u{c}\n\r\té€😀".into()));
+        assert_eq!(
+            read(text.as_bytes()),
+            Ok("a\"\\/\u{8}\u{c}\n\r\té€😀".into())
+        );
     }
 
     #[wasm_bindgen_test(unsupported = test)]
     fn what_is_no_json_is_refused_with_its_place() {
         for (text, message) in [
-            ("{\"a\": 1,\n \"a\": 2}", "duplicate key \"a\" at line 2 column 4"),
+            (
+                "{\"a\": 1,\n \"a\": 2}",
+                "duplicate key \"a\" at line 2 column 4",
+            ),
             ("", "EOF while reading a value at line 1 column 0"),
             ("{", "EOF where a key was expected at line 1 column 1"),
             ("[1 2]", "expected \",\" or \"]\" at line 1 column 3"),
@@ -366,16 +420,33 @@ mod tests {
             ("01", "expected no leading zero at line 1 column 2"),
             ("1.", "EOF where a digit was expected at line 1 column 2"),
             ("1e999", "expected a smaller number at line 1 column 5"),
-            ("\"\\ud800\"", "expected no lone surrogate at line 1 column 7"),
-            ("\"\\ud800\\u0041\"", "expected no lone surrogate at line 1 column 13"),
-            ("\"a\nb\"", "expected no control character in a string at line 1 column 2"),
+            (
+                "\"\\ud800\"",
+                "expected no lone surrogate at line 1 column 7",
+            ),
+            (
+                "\"\\ud800\\u0041\"",
+                "expected no lone surrogate at line 1 column 13",
+            ),
+            (
+                "\"a\nb\"",
+                "expected no control character in a string at line 1 column 2",
+            ),
             ("truth", "expected true at line 1 column 0"),
             ("1 x", "expected the end at line 1 column 2"),
         ] {
             assert_eq!(refused(text), message, "{text:?}");
         }
-        assert_eq!(read(b"\"\xff\"").unwrap_err().to_string(), "expected UTF-8 at line 1 column 3");
-        assert!(read("[".repeat(128).as_bytes()).unwrap_err().to_string().starts_with("EOF"));
+        assert_eq!(
+            read(b"\"\xff\"").unwrap_err().to_string(),
+            "expected UTF-8 at line 1 column 3"
+        );
+        assert!(
+            read("[".repeat(128).as_bytes())
+                .unwrap_err()
+                .to_string()
+                .starts_with("EOF")
+        );
         assert!(refused(&"[".repeat(129)).starts_with("expected at most 128 levels"));
     }
 
@@ -391,19 +462,28 @@ mod tests {
                 any::<bool>().prop_map(Value::from),
                 any::<i64>().prop_map(Value::from),
                 any::<u64>().prop_map(Value::from),
-                (-1_000_000_i64..1_000_000, 1_u32..6).prop_map(|(digits, places)| format!("{digits}e-{places}").parse::<f64>().map_or(Value::Null, whole_or_not)),
+                (-1_000_000_i64..1_000_000, 1_u32..6).prop_map(|(digits, places)| format!(
+                    "{digits}e-{places}"
+                )
+                .parse::<f64>()
+                .map_or(Value::Null, whole_or_not)),
                 any::<String>().prop_map(Value::from),
             ];
             leaf.prop_recursive(5, 60, 8, |inner| {
                 prop_oneof![
                     proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                    proptest::collection::btree_map(any::<String>(), inner, 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+                    proptest::collection::btree_map(any::<String>(), inner, 0..6)
+                        .prop_map(|fields| Value::Object(fields.into_iter().collect())),
                 ]
             })
         }
 
         fn whole_or_not(number: f64) -> Value {
-            if number.fract() == 0.0 { (number as i64).into() } else { number.into() }
+            if number.fract() == 0.0 {
+                (number as i64).into()
+            } else {
+                number.into()
+            }
         }
 
         proptest! {

@@ -6,7 +6,6 @@
 //! 4. [`Policy::PHASES`] says which callbacks the module keeps: every other export is cut after the link, because a
 //!    callback that nobody handles still costs a crossing.
 
-
 use crate::call::{Answer, Call};
 use crate::config::ConfigErrors;
 use crate::effects::{Effects, Level};

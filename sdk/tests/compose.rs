@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::fake::{Exchange, Host};
 use launchgate_sdk::{
     ConfigErrors, EndView, Family, Phases, Policy, Reply, RequestView, ResponseView, Setup,
     StreamContext, Verdict,
 };
-use launchgate_sdk::config::Decode;
 
 #[derive(Debug, Default, Decode)]
 #[serde(default, deny_unknown_fields)]

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use launchgate_sdk::claim::ClaimConfig;
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::redact::{RedactConfig, Redaction};
 use launchgate_sdk::trace::TraceFormat;
 use launchgate_sdk::{Percent, Period, Secret};
-use launchgate_sdk::config::Decode;
 
 use crate::sink_config::SinkConfig;
 

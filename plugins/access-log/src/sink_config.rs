@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use launchgate_sdk::call_config::{CallConfig, CallTarget};
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::outbox::{Limits, Overflow};
 use launchgate_sdk::{ConfigErrors, Period, Secret};
-use launchgate_sdk::config::Decode;
 
 /// A sink: records go there in batches, by HTTP POST.
 #[derive(Debug, Clone, Default, Decode)]

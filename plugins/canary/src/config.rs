@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use launchgate_sdk::claim::ClaimConfig;
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::cookie::SameSite;
 use launchgate_sdk::notifier::NotifierConfig;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use launchgate_sdk::config::Decode;
 
 use crate::number::{Confidence, Factor};
 

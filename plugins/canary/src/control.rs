@@ -5,10 +5,10 @@
 //! 2. Without a token in the configuration there is no endpoint; without the right one in the request it answers 404.
 //! 3. A rollout that ended is answered 409 to everything but `abort`.
 
+use launchgate_sdk::config::{self, Decode};
 use launchgate_sdk::path::query;
 use launchgate_sdk::percent_encoding::decode_form;
 use launchgate_sdk::{Headers, Reply};
-use launchgate_sdk::config::{self, Decode};
 use serde::Serialize;
 
 use crate::rollout::{Action, Refusal};

@@ -5,8 +5,8 @@
 //!    not listed has none.
 //! 3. An answer that is none changes nothing.
 
-use launchgate_sdk::{Answer, Call};
 use launchgate_sdk::config::{self, Decode};
+use launchgate_sdk::{Answer, Call};
 
 use crate::config::ClustersConfig;
 use crate::fleet::{Silence, percent_encode};

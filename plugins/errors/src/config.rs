@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use launchgate_sdk::claim::ClaimConfig;
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::notifier::NotifierConfig;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::scope::HostRule;
 use launchgate_sdk::{Percent, Period, Secret};
-use launchgate_sdk::config::Decode;
 
 use crate::status::StatusRange;
 use launchgate_sdk::Rate;

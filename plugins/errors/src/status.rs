@@ -85,7 +85,10 @@ mod tests {
             "null",
             "[500]",
         ] {
-            assert!(launchgate_sdk::config::read::<StatusRange>(text).is_err(), "{text}");
+            assert!(
+                launchgate_sdk::config::read::<StatusRange>(text).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -109,7 +109,7 @@ impl Trace {
 
 /// Reads a `sample_rand`: at least 0, below 1. In parts of a million, cut.
 fn sample_share(text: &str) -> Option<u32> {
-    let value: f64 = text.parse().ok()?;
+    let value = launchgate_sdk::json_tree::number(text)?;
     (0.0..1.0)
         .contains(&value)
         .then_some((value * 1_000_000.0) as u32)

@@ -1,7 +1,7 @@
 //! Configuration of `health`, as it is spelled in JSON.
 
-use launchgate_sdk::{Cidr, Percent, Period, Secret};
 use launchgate_sdk::config::Decode;
+use launchgate_sdk::{Cidr, Percent, Period, Secret};
 
 /// The configuration.
 #[derive(Debug, Clone, Decode)]

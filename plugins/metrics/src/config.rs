@@ -1,9 +1,9 @@
 //! Configuration of `metrics`, as it is spelled in JSON.
 
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use launchgate_sdk::config::Decode;
 use std::collections::BTreeMap;
 
 /// The configuration.

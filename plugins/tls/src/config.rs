@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use launchgate_sdk::config::{Decode, Json, Mistakes};
 use launchgate_sdk::cookie::SameSite;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::scope::HostRule;
 use launchgate_sdk::{Cidr, Period, Timestamp};
-use launchgate_sdk::config::{Decode, Json, Mistakes};
 
 /// The configuration. `{}` redirects plaintext, sends HSTS and the header preset `api`.
 #[derive(Debug, Clone, Decode)]

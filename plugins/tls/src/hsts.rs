@@ -117,7 +117,8 @@ mod tests {
 
     fn load(config: &str) -> Result<(Hsts, Vec<String>), String> {
         let (mut errors, mut warnings) = (ConfigErrors::default(), Vec::new());
-        let config: HstsConfig = launchgate_sdk::config::read(config).map_err(|error| error.to_string())?;
+        let config: HstsConfig =
+            launchgate_sdk::config::read(config).map_err(|error| error.to_string())?;
         let hsts = Hsts::new(&config, &mut errors, &mut warnings);
         errors
             .into_result(())

@@ -38,7 +38,10 @@ impl Container {
                 container.strict = true;
             } else if meta.path.is_ident("rename_all") {
                 let text: LitStr = meta.value()?.parse()?;
-                container.case = Some(Case::named(&text.value()).ok_or_else(|| meta.error("expected lowercase, snake_case or camelCase"))?);
+                container.case =
+                    Some(Case::named(&text.value()).ok_or_else(|| {
+                        meta.error("expected lowercase, snake_case or camelCase")
+                    })?);
             } else if meta.path.is_ident("try_from") {
                 let text: LitStr = meta.value()?.parse()?;
                 if text.value() != "String" {
@@ -56,9 +59,14 @@ impl Container {
 
 impl Member {
     pub(crate) fn read(field: &Field, container: &Container) -> Result<Self> {
-        let name = field.ident.as_ref().map_or(String::new(), |name| name.unraw().to_string());
+        let name = field
+            .ident
+            .as_ref()
+            .map_or(String::new(), |name| name.unraw().to_string());
         let mut member = Self {
-            key: container.case.map_or(name.clone(), |case| case.of_field(&name)),
+            key: container
+                .case
+                .map_or(name.clone(), |case| case.of_field(&name)),
             absent: Absent::Mistake,
         };
         each(&field.attrs, |meta| {
@@ -83,7 +91,9 @@ impl Member {
 
 pub(crate) fn variant_key(variant: &Variant, container: &Container) -> Result<String> {
     let name = variant.ident.to_string();
-    let mut key = container.case.map_or(name.clone(), |case| case.of_variant(&name));
+    let mut key = container
+        .case
+        .map_or(name.clone(), |case| case.of_variant(&name));
     each(&variant.attrs, |meta| {
         if !meta.path.is_ident("rename") {
             return Err(meta.error("derive(Decode) does not know this attribute"));
@@ -94,8 +104,14 @@ pub(crate) fn variant_key(variant: &Variant, container: &Container) -> Result<St
     Ok(key)
 }
 
-fn each(attributes: &[Attribute], mut read: impl FnMut(ParseNestedMeta<'_>) -> Result<()>) -> Result<()> {
-    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("serde")) {
+fn each(
+    attributes: &[Attribute],
+    mut read: impl FnMut(ParseNestedMeta<'_>) -> Result<()>,
+) -> Result<()> {
+    for attribute in attributes
+        .iter()
+        .filter(|attribute| attribute.path().is_ident("serde"))
+    {
         attribute.parse_nested_meta(&mut read)?;
     }
     Ok(())

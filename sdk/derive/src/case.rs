@@ -10,9 +10,13 @@ pub(crate) enum Case {
 
 impl Case {
     pub(crate) fn named(name: &str) -> Option<Self> {
-        [("lowercase", Self::Lower), ("snake_case", Self::Snake), ("camelCase", Self::Camel)]
-            .into_iter()
-            .find_map(|(known, case)| (known == name).then_some(case))
+        [
+            ("lowercase", Self::Lower),
+            ("snake_case", Self::Snake),
+            ("camelCase", Self::Camel),
+        ]
+        .into_iter()
+        .find_map(|(known, case)| (known == name).then_some(case))
     }
 
     pub(crate) fn of_field(self, name: &str) -> String {
@@ -29,7 +33,9 @@ impl Case {
             Self::Lower => name.to_ascii_lowercase(),
             Self::Camel => {
                 let mut letters = name.chars();
-                letters.next().map_or(String::new(), |first| first.to_ascii_lowercase().to_string() + letters.as_str())
+                letters.next().map_or(String::new(), |first| {
+                    first.to_ascii_lowercase().to_string() + letters.as_str()
+                })
             }
             Self::Snake => {
                 let mut written = String::new();
@@ -47,7 +53,9 @@ impl Case {
 
 fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
-    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+    letters.next().map_or(String::new(), |first| {
+        first.to_ascii_uppercase().to_string() + letters.as_str()
+    })
 }
 
 #[cfg(test)]

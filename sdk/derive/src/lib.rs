@@ -28,7 +28,10 @@ pub fn derive_decode(input: proc_macro::TokenStream) -> proc_macro::TokenStream 
 fn implementation(input: &DeriveInput) -> Result<TokenStream> {
     let container = Container::read(&input.attrs)?;
     if let Some(parameter) = input.generics.params.first() {
-        return Err(Error::new_spanned(parameter, "expected a type without parameters"));
+        return Err(Error::new_spanned(
+            parameter,
+            "expected a type without parameters",
+        ));
     }
     let body = match &input.data {
         _ if container.try_from_string => quote! {
@@ -40,7 +43,12 @@ fn implementation(input: &DeriveInput) -> Result<TokenStream> {
             other => return Err(Error::new_spanned(other, "expected named fields")),
         },
         Data::Enum(data) => choice(data, &container)?,
-        Data::Union(data) => return Err(Error::new_spanned(data.union_token, "expected a struct or an enum")),
+        Data::Union(data) => {
+            return Err(Error::new_spanned(
+                data.union_token,
+                "expected a struct or an enum",
+            ));
+        }
     };
     let name = &input.ident;
     Ok(quote! {
@@ -73,17 +81,28 @@ fn with_defaults(fields: &FieldsNamed, container: &Container) -> Result<TokenStr
 
 /// Fields without a default of their own are required.
 fn with_required(fields: &FieldsNamed, container: &Container) -> Result<TokenStream> {
-    let (mut places, mut slots, mut taken, mut whole) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut places, mut slots, mut taken, mut whole) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for field in &fields.named {
         let member = Member::read(field, container)?;
         let (key, ty, name) = (&member.key, &field.ty, &field.ident);
-        let place = format_ident!("place_{}", name.as_ref().map_or(String::new(), |name| name.unraw().to_string()));
+        let place = format_ident!(
+            "place_{}",
+            name.as_ref()
+                .map_or(String::new(), |name| name.unraw().to_string())
+        );
         match &member.absent {
-            Absent::Default => places.push(quote!(let mut #place: #ty = ::core::default::Default::default();)),
+            Absent::Default => {
+                places.push(quote!(let mut #place: #ty = ::core::default::Default::default();))
+            }
             Absent::Function(path) => places.push(quote!(let mut #place: #ty = #path();)),
-            Absent::Mistake if is_option(ty) => places.push(quote!(let mut #place: #ty = ::core::option::Option::None;)),
+            Absent::Mistake if is_option(ty) => {
+                places.push(quote!(let mut #place: #ty = ::core::option::Option::None;))
+            }
             Absent::Mistake => {
-                places.push(quote!(let mut #place = ::launchgate_sdk::config::Wanted::<#ty>::default();));
+                places.push(
+                    quote!(let mut #place = ::launchgate_sdk::config::Wanted::<#ty>::default();),
+                );
                 taken.push(quote!(let #place = #place.take(#key, mistakes);));
                 slots.push(quote!((#key, &mut #place)));
                 whole.push(quote!(#name: #place?));
@@ -108,7 +127,10 @@ fn choice(data: &syn::DataEnum, container: &Container) -> Result<TokenStream> {
     let (mut names, mut arms) = (Vec::new(), Vec::new());
     for (position, variant) in data.variants.iter().enumerate() {
         if !matches!(variant.fields, Fields::Unit) {
-            return Err(Error::new_spanned(variant, "expected a variant without data"));
+            return Err(Error::new_spanned(
+                variant,
+                "expected a variant without data",
+            ));
         }
         names.push(attributes::variant_key(variant, container)?);
         let name = &variant.ident;

@@ -18,12 +18,12 @@ mod substitute;
 use serde_json::{Map, Value};
 
 pub use decode::{Decode, Mistakes, Slot, Wanted, decode};
-/// What [`Decode`] reads.
-pub use serde_json::Value as Json;
 pub use error::{ConfigError, ConfigErrors};
 pub use launchgate_sdk_derive::Decode;
+pub use percent::Percent;
 pub use period::Period;
-pub use share::{Percent, Rate, Share};
+/// What [`Decode`] reads.
+pub use serde_json::Value as Json;
 
 use crate::scope::Common;
 

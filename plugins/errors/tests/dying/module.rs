@@ -1,9 +1,9 @@
 //! A plugin that dies of one path, to see what the SDK's hook leaves behind. `make probes` builds it; nothing ships it.
 
+use launchgate_sdk::config::Decode;
 use launchgate_sdk::{
     ConfigErrors, Family, Phases, Policy, RequestView, Setup, StreamContext, Verdict,
 };
-use launchgate_sdk::config::Decode;
 
 /// The policy.
 struct Dying;

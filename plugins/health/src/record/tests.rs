@@ -5,10 +5,13 @@ use launchgate_sdk::ConfigErrors;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn dependency(failure_threshold: u32, success_threshold: u32) -> Dependency {
-    let raw: RawDependency = launchgate_sdk::config::read(serde_json::json!({
-        "name": "db", "kind": "http", "cluster": "db", "interval": "1s",
-        "failure_threshold": failure_threshold, "success_threshold": success_threshold,
-    }).to_string())
+    let raw: RawDependency = launchgate_sdk::config::read(
+        serde_json::json!({
+            "name": "db", "kind": "http", "cluster": "db", "interval": "1s",
+            "failure_threshold": failure_threshold, "success_threshold": success_threshold,
+        })
+        .to_string(),
+    )
     .unwrap();
     assert_eq!(raw.kind, Kind::Http);
     Dependency::build(raw, "x", &mut ConfigErrors::default())
