@@ -20,10 +20,10 @@ use serde_json::{Map, Value};
 pub use decode::{Decode, Mistakes, Slot, Wanted, decode};
 pub use error::{ConfigError, ConfigErrors};
 pub use launchgate_sdk_derive::Decode;
-pub use percent::Percent;
 pub use period::Period;
 /// What [`Decode`] reads.
 pub use serde_json::Value as Json;
+pub use share::{Percent, Rate, Share};
 
 use crate::scope::Common;
 
