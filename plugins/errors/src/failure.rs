@@ -11,6 +11,7 @@ use std::time::Duration;
 use launchgate_sdk::hash::Digest;
 use launchgate_sdk::headers::Headers;
 use launchgate_sdk::last_words::LastWords;
+use launchgate_sdk::method;
 use launchgate_sdk::notifier::clean;
 use launchgate_sdk::path::RequestPath;
 use launchgate_sdk::response_flags::{DC, DR, NC, UC, UF, UH, UO, UR, URX, UT, names};
@@ -67,9 +68,6 @@ pub(crate) struct Failure {
     pub fingerprint: Vec<String>,
 }
 
-const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
-];
 const UNREACHABLE: u64 = UF | UH | UT | UR | UC | UO | URX | NC;
 const GRPC_CODES: [&str; 17] = [
     "OK",
@@ -201,7 +199,7 @@ impl Failure {
             kind: Kind::Panic,
             status: None,
             flags: 0,
-            method: "_OTHER",
+            method: method::OTHER,
             route: format!("plugin {plugin}"),
             cluster: String::new(),
             what: "Plugin panic".to_owned(),
@@ -259,11 +257,9 @@ fn or_unknown(cluster: &str) -> &str {
 
 /// The method as a known word.
 pub(crate) fn method(request: &Headers) -> &'static str {
-    METHODS
-        .iter()
-        .find(|known| known.as_bytes() == request.method())
-        .copied()
-        .unwrap_or("_OTHER")
+    method::position(request.method())
+        .and_then(|at| method::KNOWN.get(at).copied())
+        .unwrap_or(method::OTHER)
 }
 
 /// The route template of a request, or its path with variable segments as `{id}`.

@@ -129,24 +129,13 @@ impl Policy for Errors {
             cluster: &cluster,
             flags,
         };
-        if (kind == Some(Kind::Slow) && failure::client_left(flags))
-            || self.is_own(&facts)
-            || self
-                .settings
-                .ignore
-                .iter()
-                .any(|ignored| ignored.is_match(&facts))
-        {
+        if self.is_left_out(kind, &facts) {
             return;
         }
         let (now, ports) = (cx.now, &mut *cx.ports);
         let trace = Trace::read(request, &self.settings.continuation, &mut || ports.random());
         let id = format!("{:016x}{:016x}", ports.random(), ports.random());
-        let user = self
-            .settings
-            .user
-            .as_ref()
-            .and_then(|user| user.of(view, request));
+        let user = (self.settings.user.as_ref()).and_then(|user| user.of(view, request));
         let known = user.as_ref().map(|(shown, _)| shown.as_str());
         if self.settings.traces_sample_rate.is_some() {
             let id = format!("{:016x}{:016x}", cx.ports.random(), cx.ports.random());
@@ -221,6 +210,14 @@ impl Errors {
                 && !is_event_stream(view);
             slow.then_some(Kind::Slow)
         })
+    }
+
+    /// Whether an exchange is nobody's business: its client left, it is the gateway's own, or it is to be ignored.
+    fn is_left_out(&self, kind: Option<Kind>, facts: &Facts<'_>) -> bool {
+        let ignore = &self.settings.ignore;
+        (kind == Some(Kind::Slow) && failure::client_left(facts.flags))
+            || self.is_own(facts)
+            || ignore.iter().any(|ignored| ignored.is_match(facts))
     }
 
     /// Whether an exchange is the gateway's own talk with Sentry or a notifier, which is never reported.

@@ -1,6 +1,7 @@
 //! The configuration, checked: what the policy works with.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use launchgate_sdk::notifier::Notifier;
@@ -102,6 +103,7 @@ impl Settings {
     /// All values that are impossible, each with its path.
     pub(crate) fn check(config: Config, trust_xff: bool) -> Result<Self, ConfigErrors> {
         let mut errors = ConfigErrors::default();
+        check_identity(&config, &mut errors);
         check_ranges(&config, &mut errors);
         let sentry = Sentry::check(&config, &mut errors);
         let (routes, templates) = check_routes(&config, &mut errors);
@@ -112,23 +114,7 @@ impl Settings {
             .user
             .as_ref()
             .map(|user| User::check(user, &key, &mut errors));
-        let notifiers: Vec<_> = (config.notifiers.iter())
-            .filter_map(|(name, own)| {
-                Some((
-                    name.clone(),
-                    own.notifier(&format!("notifiers.{name}"), &mut errors)?,
-                ))
-            })
-            .collect();
-        let names: Vec<&str> = config.notifiers.keys().map(String::as_str).collect();
-        let alerts = config
-            .alerts
-            .iter()
-            .enumerate()
-            .filter_map(|(at, own)| {
-                alert::rule::check(own, at, &config.alerts, &names, &mut errors)
-            })
-            .collect();
+        let (notifiers, alerts) = check_alerts(&config, &mut errors);
         let ignore = config
             .ignore
             .iter()
@@ -187,7 +173,35 @@ impl Settings {
     }
 }
 
-fn check_ranges(config: &Config, errors: &mut ConfigErrors) {
+/// Notifiers by name, and alerts with what a `match` looks for.
+#[allow(
+    clippy::type_complexity,
+    reason = "the two lists are those of the settings"
+)]
+fn check_alerts(
+    config: &Config,
+    errors: &mut ConfigErrors,
+) -> (Vec<(String, Notifier)>, Vec<(alert::Rule, Option<Target>)>) {
+    let notifiers = (config.notifiers.iter())
+        .filter_map(|(name, own)| {
+            let notifier = own.notifier(&format!("notifiers.{name}"), errors)?;
+            Some((name.clone(), notifier))
+        })
+        .collect();
+    let names: Vec<&str> = config.notifiers.keys().map(String::as_str).collect();
+    errors.check(
+        config.alerts.len() <= 64,
+        "alerts",
+        "expected at most 64 alerts",
+    );
+    let alerts = (config.alerts.iter().enumerate())
+        .filter_map(|(at, own)| alert::rule::check(own, at, &config.alerts, &names, errors))
+        .collect();
+    (notifiers, alerts)
+}
+
+/// What every event says.
+fn check_identity(config: &Config, errors: &mut ConfigErrors) {
     let plain = |text: &str, limit: usize| {
         text.chars().count() <= limit && !text.chars().any(char::is_control) && text.trim() == text
     };
@@ -221,6 +235,9 @@ fn check_ranges(config: &Config, errors: &mut ConfigErrors) {
         "expected at most 200 characters without line breaks",
     );
     check_tags(&config.tags, "tags", errors);
+}
+
+fn check_ranges(config: &Config, errors: &mut ConfigErrors) {
     for (at, code) in config.report.grpc.iter().enumerate() {
         errors.check(
             (1..=16).contains(code),
@@ -238,34 +255,41 @@ fn check_ranges(config: &Config, errors: &mut ConfigErrors) {
             errors,
         );
     }
-    errors.check(
-        (1..=1000).contains(&config.throttle.burst),
-        "throttle.burst",
-        "expected a number from 1 to 1000",
-    );
+    let (throttle, queue) = (&config.throttle, &config.queue);
+    check_number(throttle.burst.into(), 1..=1000, "throttle.burst", errors);
     check_period(
-        config.throttle.window.0,
+        throttle.window.0,
         SECOND,
         DAY,
         "throttle.window",
         "expected a duration from 1s to 1d",
         errors,
     );
-    errors.check(
-        (1..=10_000).contains(&config.queue.max_events),
+    check_number(
+        queue.max_events.into(),
+        1..=10_000,
         "queue.max_events",
-        "expected a number from 1 to 10000",
+        errors,
     );
-    errors.check(
-        (65_536..=67_108_864).contains(&config.queue.max_bytes),
+    check_number(
+        queue.max_bytes,
+        65_536..=67_108_864,
         "queue.max_bytes",
-        "expected a number from 65536 to 67108864",
+        errors,
     );
-    errors.check(
-        config.alerts.len() <= 64,
-        "alerts",
-        "expected at most 64 alerts",
-    );
+}
+
+/// Checks that a number is within bounds.
+pub(crate) fn check_number(
+    number: u64,
+    bounds: RangeInclusive<u64>,
+    path: &str,
+    errors: &mut ConfigErrors,
+) {
+    let (least, most) = (bounds.start(), bounds.end());
+    if !bounds.contains(&number) {
+        errors.push(path, format!("expected a number from {least} to {most}"));
+    }
 }
 
 /// Checks that a duration is within bounds.

@@ -6,7 +6,7 @@ use launchgate_sdk::ConfigErrors;
 use launchgate_sdk::headers::InvalidHeader;
 
 use crate::config::{self, Kind, Per, Severity};
-use crate::settings::{DAY, MONTH, SECOND, check_period};
+use crate::settings::{DAY, MONTH, SECOND, check_number, check_period};
 
 /// A checked alert. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,41 +101,9 @@ pub(crate) fn check(
     errors: &mut ConfigErrors,
 ) -> Option<(Rule, Option<Target>)> {
     let path = |key: &str| format!("alerts[{at}].{key}");
-    let named =
-        (1..=64).contains(&alert.name.chars().count()) && !alert.name.chars().any(char::is_control);
-    errors.check(
-        named,
-        path("name"),
-        "expected 1 to 64 characters without line breaks",
-    );
-    errors.check(
-        !all.iter().take(at).any(|other| other.name == alert.name),
-        path("name"),
-        "expected a name that no other alert has",
-    );
-    errors.check(
-        !alert.notify.is_empty(),
-        path("notify"),
-        "expected at least one notifier",
-    );
-    for (position, name) in alert.notify.iter().enumerate() {
-        let expected = if notifiers.is_empty() {
-            "expected the name of a notifier, there are none".to_owned()
-        } else {
-            format!("expected one of {}", notifiers.join(", "))
-        };
-        errors.check(
-            notifiers.contains(&name.as_str()),
-            format!("{}[{position}]", path("notify")),
-            expected,
-        );
-    }
+    check_names(alert, at, all, notifiers, errors);
     let limit = alert.limit.unwrap_or(10);
-    errors.check(
-        (1..=1000).contains(&limit),
-        path("limit"),
-        "expected a number from 1 to 1000",
-    );
+    check_number(limit.into(), 1..=1000, &path("limit"), errors);
     let interval = alert
         .interval
         .map_or(Duration::from_secs(1800), Duration::from);
@@ -193,11 +161,52 @@ pub(crate) fn check(
     Some((rule, target))
 }
 
+/// Its own name, and those of its notifiers.
+fn check_names(
+    alert: &config::Alert,
+    at: usize,
+    all: &[config::Alert],
+    notifiers: &[&str],
+    errors: &mut ConfigErrors,
+) {
+    let path = |key: &str| format!("alerts[{at}].{key}");
+    let named =
+        (1..=64).contains(&alert.name.chars().count()) && !alert.name.chars().any(char::is_control);
+    errors.check(
+        named,
+        path("name"),
+        "expected 1 to 64 characters without line breaks",
+    );
+    errors.check(
+        !all.iter().take(at).any(|other| other.name == alert.name),
+        path("name"),
+        "expected a name that no other alert has",
+    );
+    errors.check(
+        !alert.notify.is_empty(),
+        path("notify"),
+        "expected at least one notifier",
+    );
+    for (position, name) in alert.notify.iter().enumerate() {
+        let expected = if notifiers.is_empty() {
+            "expected the name of a notifier, there are none".to_owned()
+        } else {
+            format!("expected one of {}", notifiers.join(", "))
+        };
+        errors.check(
+            notifiers.contains(&name.as_str()),
+            format!("{}[{position}]", path("notify")),
+            expected,
+        );
+    }
+}
+
 fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Option<When> {
     let Some(kind) = when.kind else {
         errors.push(format!("{at}.kind"), "is required");
         return None;
     };
+    let path = |key: &str| format!("{at}.{key}");
     let mut window = |default: u64| {
         let window = when
             .window
@@ -206,7 +215,7 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
             window,
             SECOND,
             DAY,
-            &format!("{at}.window"),
+            &path("window"),
             "expected a duration from 1s to 1d",
             errors,
         );
@@ -216,11 +225,7 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
         Kind::FirstSeen => Some(When::FirstSeen),
         Kind::Frequency => {
             let (window, count) = (window(60), when.count.unwrap_or(0));
-            errors.check(
-                (1..=1_000_000).contains(&count),
-                format!("{at}.count"),
-                "expected a number from 1 to 1000000",
-            );
+            check_number(count, 1..=1_000_000, &path("count"), errors);
             Some(When::Frequency {
                 count,
                 window,
@@ -234,14 +239,15 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
             );
             errors.check(
                 share > 0,
-                format!("{at}.percent"),
+                path("percent"),
                 "expected a percent number above 0",
             );
             let min_requests = when.min_requests.unwrap_or(50);
-            errors.check(
-                (1..=1_000_000_000).contains(&min_requests),
-                format!("{at}.min_requests"),
-                "expected a number from 1 to 1000000000",
+            check_number(
+                min_requests,
+                1..=1_000_000_000,
+                &path("min_requests"),
+                errors,
             );
             Some(When::Percent {
                 share,
@@ -255,7 +261,7 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
                 quiet,
                 SECOND,
                 MONTH,
-                &format!("{at}.quiet"),
+                &path("quiet"),
                 "expected a duration from 1s to 30d",
                 errors,
             );
@@ -270,21 +276,17 @@ fn check_when(when: &config::When, at: &str, errors: &mut ConfigErrors) -> Optio
                 "expected one of header and tag",
             );
             let valid = when.header.is_empty() || InvalidHeader::check(&when.header, b"").is_ok();
-            errors.check(valid, format!("{at}.header"), "expected a header name");
+            errors.check(valid, path("header"), "expected a header name");
             errors.check(
                 when.values.len() <= 1000,
-                format!("{at}.values"),
+                path("values"),
                 "expected at most 1000 values",
             );
             Some(When::Match)
         }
         Kind::UniqueUsers => {
             let (window, count) = (window(3600), when.count.unwrap_or(0));
-            errors.check(
-                (1..=100).contains(&count),
-                format!("{at}.count"),
-                "expected a number from 1 to 100",
-            );
+            check_number(count, 1..=100, &path("count"), errors);
             Some(When::UniqueUsers {
                 count: usize::try_from(count).unwrap_or(usize::MAX),
                 window,
