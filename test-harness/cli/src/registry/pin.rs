@@ -21,7 +21,8 @@ pub(crate) fn render(index: &Index, registry: &Registry, scheme: &str) -> anyhow
         let digest = entry
             .manifest_hex()
             .with_context(|| format!("{}: no manifest_digest, run `make image`", entry.name))?;
-        lines.push(format!("  {}.sha256: {digest}", entry.name));
+        // Quoted: YAML reads digits alone as a number.
+        lines.push(format!("  {}.sha256: \"{digest}\"", entry.name));
         lines.push(format!(
             "  {}.url: {scheme}{}",
             entry.name,

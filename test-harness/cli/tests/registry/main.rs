@@ -252,7 +252,7 @@ fn pins_name_the_pushed_bytes_and_stale_ones_are_told() -> Result<()> {
     shop.succeed(&["registry", "pin", prefix, "source.yaml"])?;
     let source = fs::read_to_string(shop.folder().join("source.yaml"))?;
     let hex = shop.digest.trim_start_matches("sha256:");
-    let lines = format!("  health.sha256: {hex}\n  health.url: oci://{reference}\n");
+    let lines = format!("  health.sha256: \"{hex}\"\n  health.url: oci://{reference}\n");
     assert!(source.contains(&lines), "{source}");
     let check = [
         "registry",
