@@ -1,7 +1,8 @@
 //! Attributes, as `proxy_get_property` sees them, each in its phases.
 //!
 //! 1. Encoding: text as bytes, integers and times as 8 little-endian bytes, booleans as one byte, maps as pairs.
-//! 2. What comes from a header map is there while that map is (so no `request.path` in response callbacks), and in `on_log`.
+//! 2. What comes from a header map is there while that map is (so no `request.path` in response callbacks), and in `on_log`. A
+//!    whole map that is not there reads as an empty one; a whole message cannot be read at all.
 //! 3. What a filter wrote with `set_property(k)` reads as `[k]` and as `[filter_state, wasm.k]`.
 //! 4. A scenario's `attributes` win over everything here.
 
@@ -42,10 +43,24 @@ pub fn find(state: &VmState, path: &str) -> Result<Vec<u8>, Status> {
     }
     let parts: Vec<&str> = path.split('\0').collect();
     let stream = state.context().and_then(|context| context.stream());
+    if stream.is_some() && matches!(&parts[..], [whole] if MESSAGES.contains(whole)) {
+        return Err(Status::SerializationFailure);
+    }
     let found = stream.and_then(|stream| of_stream(state, stream, &parts));
     let found = found.or_else(|| of_plugin(state, &parts));
     found.map(Attribute::encode).ok_or(Status::NotFound)
 }
+
+/// Attributes that are whole messages cannot be serialised.
+const MESSAGES: &[&str] = &[
+    "connection",
+    "destination",
+    "request",
+    "response",
+    "source",
+    "upstream",
+    "xds",
+];
 
 fn of_plugin(state: &VmState, parts: &[&str]) -> Option<Attribute> {
     let plugin = state.plugin_of(state.context_id())?;
@@ -53,9 +68,7 @@ fn of_plugin(state: &VmState, parts: &[&str]) -> Option<Attribute> {
         ["plugin_name"] => text(&plugin.name),
         ["plugin_root_id"] => text(&plugin.root_id),
         ["plugin_vm_id"] => text(&plugin.vm_id),
-        ["xds", "node", "id"] => text("emulator"),
-        ["xds", "node", "cluster"] => text("launchgate"),
-        ["xds", "listener_direction"] => Some(Attribute::Int(0)),
+        ["xds", "node", "id" | "cluster"] => text(""),
         _ => None,
     }
 }
@@ -79,10 +92,10 @@ fn of_stream(state: &VmState, stream: &Stream, parts: &[&str]) -> Option<Attribu
         ["xds", rest @ ..] => xds(&exchange, rest),
         ["metadata"] => text(""),
         ["metadata", "filter_metadata", rest @ ..] => metadata(&exchange, rest),
-        ["filter_state", key] => {
-            let key = key.strip_prefix("wasm.")?;
-            info.filter_state.get(key).and_then(text)
-        }
+        ["filter_state", key] => match key.strip_prefix("wasm.") {
+            Some(own) => info.filter_state.get(own).and_then(text),
+            None => info.objects.get(*key).and_then(text),
+        },
         [key] => info.filter_state.get(*key).and_then(text),
         _ => None,
     }
@@ -109,14 +122,18 @@ fn request(
         }
         ["duration"] => {
             let now = state.world.borrow().clock.now();
-            return stream
-                .logging
+            return exchange
+                .ended
                 .then(|| Attribute::Int(now.saturating_sub(info.start)));
         }
         _ => {}
     }
-    if !stream.request_headers && !stream.logging {
-        return None;
+    let there = stream.request_headers || stream.logging;
+    match rest {
+        ["headers"] if there => return text(serialize(exchange.request.pairs())),
+        ["headers"] => return text(serialize(&[])),
+        _ if !there => return None,
+        _ => {}
     }
     let header = |name: &str| exchange.request.get(name.as_bytes()).and_then(text);
     let path = exchange.request.get(b":path");
@@ -135,7 +152,6 @@ fn request(
         ["id"] => header("x-request-id"),
         ["useragent"] => header("user-agent"),
         ["referer"] => header("referer"),
-        ["headers"] => text(serialize(exchange.request.pairs())),
         ["headers", name] => joined(&exchange.request, name),
         _ => None,
     }
@@ -168,12 +184,12 @@ fn response(
             let _ = state;
             info.backend_latency.map(Attribute::Int)
         }
-        ["headers"] => headers.and_then(|headers| text(serialize(headers.pairs()))),
+        ["headers"] => text(serialize(headers.map_or(&[], HeaderMap::pairs))),
         ["headers", name] => headers.and_then(|headers| joined(headers, name)),
-        ["trailers"] => exchange
-            .response_trailers
-            .as_ref()
-            .and_then(|trailers| text(serialize(trailers.pairs()))),
+        ["trailers"] => {
+            let trailers = exchange.response_trailers.as_ref();
+            text(serialize(trailers.map_or(&[], HeaderMap::pairs)))
+        }
         ["trailers", name] => exchange
             .response_trailers
             .as_ref()
@@ -240,7 +256,11 @@ fn upstream(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
             .upstream_address
             .as_ref()
             .map(|address| Attribute::Int(port(address))),
-        ["request_attempt_count"] => (info.attempts > 0).then_some(Attribute::Int(info.attempts)),
+        ["request_attempt_count"] => Some(Attribute::Int(info.attempts)),
+        ["local_address"] => info
+            .connected
+            .then_some(())
+            .and_then(|()| text("127.0.0.1:30000")),
         _ => None,
     }
 }
@@ -251,6 +271,7 @@ fn xds(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
         ["route_name"] => info.route_name.as_ref().and_then(text),
         ["cluster_name"] => info.cluster_name.as_ref().and_then(text),
         ["virtual_host_name"] => info.route_name.as_ref().and_then(|_| text("all")),
+        ["listener_direction"] => Some(Attribute::Int(0)),
         ["filter_chain_name" | "route_metadata" | "cluster_metadata"] => text(""),
         _ => None,
     }

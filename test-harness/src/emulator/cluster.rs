@@ -68,6 +68,14 @@ impl Clusters {
         format!("127.0.0.1:{}", 20_000 + index)
     }
 
+    /// The addresses of all.
+    pub fn addresses(&self) -> BTreeMap<String, String> {
+        let names = self.now.keys();
+        names
+            .map(|name| (name.clone(), self.address(name)))
+            .collect()
+    }
+
     /// The next answer.
     pub fn answer(&mut self, cluster: &str, path: &[u8]) -> Reply {
         let Some(behaviour) = self.now.get(cluster) else {
@@ -121,7 +129,9 @@ pub fn message(reply: &Reply) -> (HeaderMap, Vec<Vec<u8>>, HeaderMap) {
         ([], _) => vec![reply.body.0.clone()],
         (chunks, _) => chunks.iter().map(|chunk| chunk.0.clone()).collect(),
     };
-    if reply.chunks.is_empty() && reply.trailers.0.is_empty() {
+    // An upstream that sends trailers speaks HTTP/2, which frames the body itself.
+    if !reply.trailers.0.is_empty() {
+    } else if reply.chunks.is_empty() {
         if !bodiless && headers.get(b"content-length").is_none() {
             headers.add(b"content-length", reply.body.len().to_string().as_bytes());
         }
@@ -207,16 +217,31 @@ pub fn grpc_steps(reply: &Reply) -> Vec<(u64, GrpcStep)> {
     let code = status(&trailers)
         .or(status(&headers))
         .unwrap_or(if reply.status == 200 { 0 } else { 14 });
-    let text = trailers
+    let written = trailers
         .get(b"grpc-message")
-        .or(headers.get(b"grpc-message"))
-        .unwrap_or_default()
-        .to_vec();
+        .or(headers.get(b"grpc-message"));
+    // Envoy says where a status came from.
+    let text = match written {
+        Some(message) => [message, b"{via_upstream}"].concat(),
+        None => b"via_upstream".to_vec(),
+    };
     let mut steps = vec![GrpcStep::InitialMetadata(headers)];
-    steps.extend(chunks.into_iter().map(GrpcStep::Message));
+    let messages = frames(&chunks.concat()).unwrap_or(chunks);
+    steps.extend(messages.into_iter().map(GrpcStep::Message));
     steps.push(GrpcStep::TrailingMetadata(trailers));
     steps.push(GrpcStep::Close(code, text));
     steps.into_iter().map(|step| (delay, step)).collect()
+}
+
+/// The messages of a body in gRPC's frames: a flag, four bytes of length, the message.
+fn frames(mut body: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut messages = Vec::new();
+    while let [0, a, b, c, d, rest @ ..] = body {
+        let size = usize::try_from(u32::from_be_bytes([*a, *b, *c, *d])).ok()?;
+        messages.push(rest.get(..size)?.to_vec());
+        body = rest.get(size..)?;
+    }
+    (body.is_empty() && !messages.is_empty()).then_some(messages)
 }
 
 /// Latency in nanoseconds.

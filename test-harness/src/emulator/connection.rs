@@ -1,9 +1,12 @@
 //! What Envoy's HTTP connection manager does to a request before the filters see it.
 //!
-//! 1. A request without a host, or with a control byte in a header value, is answered 400; of the filters only `on_log` runs.
-//! 2. With `use_remote_address` the peer is the connection: its address is appended to `x-forwarded-for`, `x-forwarded-proto`
-//!    and `x-request-id` are Envoy's, and Envoy's own internal headers are removed.
-//! 3. Without, the peer is the last address of `x-forwarded-for` (with port 0) where there is one.
+//! 1. A request without a host, with an unknown method (HTTP/1), or with a control byte in a header value, is answered 400; of
+//!    the filters only `on_log` runs.
+//! 2. With `use_remote_address` the peer is the connection: its address (the machine's own for a client on the loopback) is
+//!    appended to `x-forwarded-for`, `x-forwarded-proto` and `x-request-id` are Envoy's, and Envoy's own internal headers are removed.
+//! 3. Hop-by-hop headers are gone: `connection`, `keep-alive`, `proxy-connection`, `transfer-encoding`, `upgrade`; of `te` only
+//!    `trailers` stays.
+//! 4. Without, the peer is the last address of `x-forwarded-for` (with port 0) where there is one.
 
 use super::exchange::StreamInfo;
 use super::header_map::{HeaderMap, Side};
@@ -31,8 +34,61 @@ const INTERNAL: &[&str] = &[
     "x-envoy-upstream-rq-timeout-ms",
 ];
 
+/// Headers of one connection, not of the message.
+const HOP_BY_HOP: &[&str] = &[
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "transfer-encoding",
+    "upgrade",
+    "x-envoy-internal",
+];
+
+/// The methods that Envoy's HTTP/1 parser takes.
+const METHODS: &[&str] = &[
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LINK",
+    "LOCK",
+    "M-SEARCH",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "NOTIFY",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+];
+
 /// The request headers as the first filter sees them, and what is known of the stream.
-pub fn accept(request: &Request, listener: &Listener, number: u64) -> (HeaderMap, StreamInfo) {
+pub fn accept(
+    request: &Request,
+    listener: &Listener,
+    machine: &str,
+    number: u64,
+) -> (HeaderMap, StreamInfo) {
     let connection = request
         .source
         .clone()
@@ -50,7 +106,8 @@ pub fn accept(request: &Request, listener: &Listener, number: u64) -> (HeaderMap
         headers.add(name, trim(value));
     }
     frame(request, &mut headers);
-    let source = peer(&mut headers, listener, &connection);
+    clean(&mut headers);
+    let source = peer(&mut headers, listener, machine, &connection);
     if listener.use_remote_address && listener.xff_num_trusted_hops == 0
         || headers.get(b"x-forwarded-proto").is_none()
     {
@@ -89,6 +146,11 @@ pub fn codec_fault(request: &Request) -> Option<&'static str> {
     if request.authority.is_empty() {
         return Some("missing_host_header");
     }
+    if request.http == HttpVersion::Http1
+        && !METHODS.iter().any(|m| m.as_bytes() == request.method.0)
+    {
+        return Some("http1.codec_error");
+    }
     let bad = |bytes: &[u8]| {
         bytes
             .iter()
@@ -110,14 +172,31 @@ fn frame(request: &Request, headers: &mut HeaderMap) {
     if request.http == HttpVersion::Http2 || headers.get(b"content-length").is_some() {
         return;
     }
-    if !request.chunks.is_empty() {
-        headers.add(b"transfer-encoding", b"chunked");
-    } else if let Some(body) = &request.body {
+    // A body in chunks has no length; the codec takes its framing out.
+    let body = request.body.as_ref().filter(|_| request.chunks.is_empty());
+    if let Some(body) = body {
         headers.add(b"content-length", body.len().to_string().as_bytes());
     }
 }
 
-fn peer(headers: &mut HeaderMap, listener: &Listener, connection: &str) -> String {
+/// Hop-by-hop headers end here.
+fn clean(headers: &mut HeaderMap) {
+    for name in HOP_BY_HOP {
+        headers.remove(name.as_bytes());
+    }
+    if headers.get(b"te").is_some() {
+        let trailers = headers
+            .text("te")
+            .split(',')
+            .any(|coding| coding.trim() == "trailers");
+        headers.remove(b"te");
+        if trailers {
+            headers.add(b"te", b"trailers");
+        }
+    }
+}
+
+fn peer(headers: &mut HeaderMap, listener: &Listener, machine: &str, connection: &str) -> String {
     let forwarded = headers.text("x-forwarded-for").to_owned();
     let hops = usize::try_from(listener.xff_num_trusted_hops).unwrap_or(0);
     let from_right = |place: usize| {
@@ -139,7 +218,11 @@ fn peer(headers: &mut HeaderMap, listener: &Listener, connection: &str) -> Strin
     let address = connection
         .parse::<std::net::SocketAddr>()
         .map_or_else(|_| connection.to_owned(), |a| a.ip().to_string());
-    headers.add(b"x-forwarded-for", address.as_bytes());
+    let loopback = address
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|ip| ip.is_loopback());
+    let appended = if loopback { machine } else { &address };
+    headers.add(b"x-forwarded-for", appended.as_bytes());
     let external = trusted
         .as_ref()
         .and_then(|t| t.parse::<std::net::SocketAddr>().ok())

@@ -146,6 +146,8 @@ pub struct StreamInfo {
     pub metadata: BTreeMap<String, Value>,
     /// Filter state, by name without `wasm.`.
     pub filter_state: BTreeMap<String, Vec<u8>>,
+    /// Envoy's own filter state objects, by name.
+    pub objects: BTreeMap<String, Vec<u8>>,
     /// Response code.
     pub response_code: Option<u16>,
     /// Response code details.
@@ -154,6 +156,8 @@ pub struct StreamInfo {
     pub flags: u64,
     /// Upstream address.
     pub upstream_address: Option<String>,
+    /// Whether the upstream has answered, on a connection.
+    pub connected: bool,
     /// Cluster of the route, then the one used.
     pub cluster_name: Option<String>,
     /// Route name.

@@ -14,6 +14,7 @@ use super::cluster::Clusters;
 use super::connection::{accept, codec_fault};
 use super::context::{Direction, Kind};
 use super::exchange::{Exchange, ExchangeRef, Filter, Held};
+use super::flaw::Flaw;
 use super::guest::Vm;
 use super::header_map::{HeaderMap, Side};
 use super::plugin::PluginInfo;
@@ -119,7 +120,8 @@ impl Gateway {
     pub fn request(&mut self, worker: usize, request: &Request) -> anyhow::Result<ExchangeRef> {
         self.exchanges += 1;
         let listener = &self.chain.router.listener;
-        let (headers, mut info) = accept(request, listener, self.exchanges);
+        let machine = self.world.borrow().choices.machine.clone();
+        let (headers, mut info) = accept(request, listener, &machine, self.exchanges);
         {
             let world = self.world.borrow();
             (info.start, info.start_wall) = (world.clock.now(), world.clock.wall());
@@ -331,7 +333,8 @@ impl Gateway {
             Some(Kind::Root(timer)) => timer.tick_ms > 0 && timer.generation == generation,
             _ => false,
         };
-        if !due(vm) {
+        let lost = self.world.borrow().flaw == Some(Flaw::LostTick) && vm.thread == self.main.name;
+        if !due(vm) || lost {
             return;
         }
         vm.call(root, "proxy_on_tick", &[]);
@@ -409,6 +412,7 @@ impl Gateway {
             let mut state = vm.state_mut();
             state.grpc_message = None;
             state.grpc_metadata = (None, None);
+            state.last_status.1.clear();
         }
         self.chain.perform(vm);
     }

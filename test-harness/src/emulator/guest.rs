@@ -18,7 +18,7 @@ use super::module::Module;
 use super::plugin::PluginInfo;
 use super::stats::MetricIds;
 use super::world::{CalloutAnswer, WorldRef};
-use crate::scenario::host::Cost;
+use crate::scenario::host::{Cost, UpstreamRequest};
 
 /// A VM of a thread.
 pub struct Vm {
@@ -57,10 +57,12 @@ pub struct VmState {
     pub metrics: MetricIds,
     /// Number of the last HTTP call.
     pub last_http_call: u32,
-    /// Number of the last gRPC call (stream ids differ in their low bits).
+    /// Number of the last gRPC call.
     pub last_grpc_call: u32,
-    /// Open gRPC tokens.
-    pub grpc_open: BTreeMap<u32, String>,
+    /// Number of the last gRPC stream.
+    pub last_grpc_stream: u32,
+    /// Open gRPC calls and streams, each with the request as long as it is not whole.
+    pub grpc_open: BTreeMap<u32, Option<UpstreamRequest>>,
     /// The call-out answer being delivered.
     pub answer: Option<CalloutAnswer>,
     /// The gRPC message being delivered.
@@ -194,7 +196,7 @@ impl Vm {
                 _ => {}
             }
         }
-        let malloc = ["proxy_on_memory_allocate", "malloc"]
+        let malloc = ["malloc", "proxy_on_memory_allocate"]
             .iter()
             .find_map(|name| exports.get(*name));
         let malloc = malloc.and_then(|func| func.typed::<u32, u32>(&store).ok());
@@ -210,12 +212,15 @@ impl Vm {
     }
 
     fn initialize(&self) -> anyhow::Result<()> {
-        for name in ["_initialize", "_start"] {
-            if self.exports.contains_key(name) {
-                if self.invoke(0, name, &[]).failed() {
-                    anyhow::bail!("{name} failed: {}", self.dead().unwrap_or_default());
-                }
-                break;
+        // A reactor may have a `main` besides; a command is its `_start` alone.
+        let entries: &[&'static str] = match self.exports.contains_key("_initialize") {
+            true if self.exports.contains_key("main") => &["_initialize", "main"],
+            true => &["_initialize", "__main_void"],
+            false => &["_start"],
+        };
+        for name in entries {
+            if self.invoke(0, name, &[0, 0]).failed() {
+                anyhow::bail!("{name} failed: {}", self.dead().unwrap_or_default());
             }
         }
         self.state_mut().initializing = false;
@@ -319,6 +324,7 @@ fn state(world: &WorldRef, settings: VmSettings<'_>) -> VmState {
         metrics: MetricIds::default(),
         last_http_call: 0,
         last_grpc_call: 0,
+        last_grpc_stream: 0,
         grpc_open: BTreeMap::new(),
         answer: None,
         grpc_message: None,

@@ -11,11 +11,13 @@
 mod abi;
 mod attribute;
 mod chain;
+mod choices;
 mod clock;
 mod cluster;
 mod connection;
 mod context;
 mod exchange;
+mod flaw;
 mod gateway;
 mod guest;
 mod header_map;
@@ -32,5 +34,7 @@ mod thread;
 mod wasi;
 mod world;
 
+pub use choices::Choices;
+pub use flaw::Flaw;
 pub use module::{Module, ModuleError};
 pub use scenario_host::{EmulatorHost, Modules};

@@ -19,6 +19,7 @@ mod flag {
     pub(super) const CONNECTION_TERMINATION: u64 = 1 << 6;
     pub(super) const NO_ROUTE: u64 = 1 << 8;
     pub(super) const PROTOCOL_ERROR: u64 = 1 << 18;
+    pub(super) const UPSTREAM_PROTOCOL_ERROR: u64 = 1 << 23;
     pub(super) const NO_CLUSTER: u64 = 1 << 24;
 }
 
@@ -51,7 +52,12 @@ impl Router {
                     exchange.request.get(name.as_bytes()) == Some(value.as_bytes())
                 })
         });
-        let found = found.filter(|_| !path.is_empty());
+        // Envoy has no route for a request that says nothing of its scheme.
+        let scheme = exchange
+            .request
+            .get(b"x-forwarded-proto")
+            .unwrap_or_default();
+        let found = found.filter(|_| !path.is_empty() && !scheme.is_empty());
         exchange.route = found;
         exchange.info.route_name = found
             .and_then(|index| self.routes.get(index))
@@ -124,6 +130,7 @@ impl Router {
                 chain.reply(exchange, reply);
             }
             Some(Target::Cluster(cluster)) => {
+                exchange.borrow_mut().info.attempts = 1;
                 if !self.world.borrow().clusters.has_hosts(&cluster) {
                     let text = "no healthy upstream";
                     return self.refuse(
@@ -168,6 +175,13 @@ impl Router {
 
     fn open(&self, exchange: &mut Exchange, cluster: String) {
         let timeout = self.timeout_ms(exchange);
+        if timeout > 0 {
+            let timeout = timeout.to_string();
+            exchange
+                .request
+                .set(b"x-envoy-expected-rq-timeout-ms", timeout.as_bytes());
+        }
+        let headers = exchange.request.regular();
         let pseudo = |name: &str| {
             exchange
                 .request
@@ -175,13 +189,6 @@ impl Router {
                 .unwrap_or_default()
                 .to_vec()
         };
-        let mut headers = exchange.request.regular();
-        if timeout > 0 {
-            headers.push((
-                b"x-envoy-expected-rq-timeout-ms".to_vec(),
-                timeout.to_string().into_bytes(),
-            ));
-        }
         exchange.upstream = Some(UpstreamRequest {
             method: pseudo(":method"),
             path: pseudo(":path"),
@@ -190,6 +197,10 @@ impl Router {
             body: Vec::new(),
             cluster: cluster.clone(),
         });
+        let world = self.world.borrow();
+        let known = world.choices.upstreams.get(&cluster).cloned();
+        let address = known.unwrap_or_else(|| world.clusters.address(&cluster));
+        exchange.info.upstream_address = Some(address);
         exchange.info.cluster_name = Some(cluster);
     }
 
@@ -222,19 +233,15 @@ impl Router {
         if std::mem::replace(&mut borrowed.upstream_done, true) {
             return;
         }
-        let (reply, address) = {
+        let reply = {
             let own = borrowed.reply.clone();
             let Some(upstream) = &mut borrowed.upstream else {
                 return;
             };
             truncate(upstream);
             let mut world = self.world.borrow_mut();
-            let reply =
-                own.unwrap_or_else(|| world.clusters.answer(&upstream.cluster, &upstream.path));
-            (reply, world.clusters.address(&upstream.cluster))
+            own.unwrap_or_else(|| world.clusters.answer(&upstream.cluster, &upstream.path))
         };
-        borrowed.info.attempts = 1;
-        borrowed.info.upstream_address = Some(address);
         let timeout = self.timeout_ms(&borrowed) * 1_000_000;
         drop(borrowed);
         let mut world = self.world.borrow_mut();
@@ -285,7 +292,7 @@ impl Router {
         }
         match reply.fail {
             Some(Failure::Refused) => {
-                let details = "upstream_reset_before_response_started{remote_connection_failure}";
+                let details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
                 return self.refuse(
                     chain,
                     exchange,
@@ -317,11 +324,16 @@ impl Router {
             let mut exchange = exchange.borrow_mut();
             exchange.info.response_code = Some(reply.status);
             exchange.info.details = Some("via_upstream".into());
-            exchange.info.backend_latency = Some(nanos(reply));
+            exchange.info.connected = true;
             exchange.response = Some(headers);
             exchange.response_trailers = (!trailers.is_empty()).then_some(trailers);
         }
         let end = chunks.is_empty() && exchange.borrow().response_trailers.is_none();
+        // Known from the last byte on.
+        let latency = Some(nanos(reply));
+        if end {
+            exchange.borrow_mut().info.backend_latency = latency;
+        }
         chain.headers(exchange, Direction::Response, 0, end);
         if end {
             return;
@@ -330,10 +342,11 @@ impl Router {
             let half: Vec<u8> = chunks.concat();
             let half = half.get(..half.len() / 2).unwrap_or_default().to_vec();
             chain.data(exchange, Direction::Response, 0, half, false);
-            exchange.borrow_mut().info.flags |= flag::CONNECTION_TERMINATION;
+            // A body that ends before its length is no HTTP.
+            exchange.borrow_mut().info.flags |= flag::UPSTREAM_PROTOCOL_ERROR;
             return chain.reset(
                 exchange,
-                "upstream_reset_after_response_started{connection_termination}",
+                "upstream_reset_after_response_started{protocol_error}",
             );
         }
         for chunk in chunks {
@@ -342,6 +355,7 @@ impl Router {
         if exchange.borrow().ended {
             return;
         }
+        exchange.borrow_mut().info.backend_latency = latency;
         if exchange.borrow().response_trailers.is_some() {
             chain.trailers(exchange, Direction::Response, 0);
         } else {
@@ -370,7 +384,8 @@ impl Router {
         {
             let mut exchange = exchange.borrow_mut();
             exchange.info.response_code = Some(status);
-            let headers = self.client_headers(&exchange, status, end);
+            self.sign(&mut exchange);
+            let headers = client_headers(&exchange, status, end);
             exchange.client = Some(Response {
                 status,
                 headers,
@@ -382,36 +397,17 @@ impl Router {
         }
     }
 
-    /// `server` and `date` are Envoy's, made after the filters; the codec frames the body.
-    fn client_headers(
-        &self,
-        exchange: &Exchange,
-        status: u16,
-        end: bool,
-    ) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut headers = exchange
-            .response
-            .as_ref()
-            .map(HeaderMap::regular)
-            .unwrap_or_default();
-        headers.retain(|(name, _)| name != b"transfer-encoding" && name != b"server");
-        let date = std::time::UNIX_EPOCH
-            + std::time::Duration::from_nanos(self.world.borrow().clock.wall());
-        if !headers.iter().any(|(name, _)| name == b"date") {
-            headers.push((b"date".to_vec(), http_date(date).into_bytes()));
+    /// `server` and `date` are Envoy's, made after the filters.
+    pub fn sign(&self, exchange: &mut Exchange) {
+        let since = std::time::Duration::from_nanos(self.world.borrow().clock.wall());
+        let Some(response) = &mut exchange.response else {
+            return;
+        };
+        if response.get(b"date").is_none() {
+            let date = http_date(std::time::UNIX_EPOCH + since);
+            response.add(b"date", date.as_bytes());
         }
-        headers.push((b"server".to_vec(), b"envoy".to_vec()));
-        let sized = headers.iter().any(|(name, _)| name == b"content-length");
-        let head = exchange.request.get(b":method") == Some(b"HEAD");
-        let http1 = exchange.info.protocol == "HTTP/1.1";
-        if !sized && http1 && status != 204 && status != 304 && status >= 200 && !head {
-            if end {
-                headers.push((b"content-length".to_vec(), b"0".to_vec()));
-            } else {
-                headers.push((b"transfer-encoding".to_vec(), b"chunked".to_vec()));
-            }
-        }
-        headers
+        response.set(b"server", b"envoy");
     }
 
     /// A piece of the body reaches the client.
@@ -471,6 +467,27 @@ impl Router {
         }
         chain.finish(exchange, true);
     }
+}
+
+/// Headers as the codec writes them: it frames the body.
+fn client_headers(exchange: &Exchange, status: u16, end: bool) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut headers = exchange
+        .response
+        .as_ref()
+        .map(HeaderMap::regular)
+        .unwrap_or_default();
+    headers.retain(|(name, _)| name != b"transfer-encoding");
+    let sized = headers.iter().any(|(name, _)| name == b"content-length");
+    let head = exchange.request.get(b":method") == Some(b"HEAD");
+    let http1 = exchange.info.protocol == "HTTP/1.1";
+    if !sized && http1 && status != 204 && status != 304 && status >= 200 && !head {
+        if end {
+            headers.push((b"content-length".to_vec(), b"0".to_vec()));
+        } else {
+            headers.push((b"transfer-encoding".to_vec(), b"chunked".to_vec()));
+        }
+    }
+    headers
 }
 
 /// What is wrong with a request that filters have changed.

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use super::choices::Choices;
 use super::clock::DEFAULT_START;
 use super::exchange::{Exchange, ExchangeRef};
+use super::flaw::Flaw;
 use super::gateway::Gateway;
 use super::module::Module;
 use super::thread::Loaded;
@@ -78,6 +80,8 @@ pub struct EmulatorHost {
     modules: Modules,
     workers: u32,
     assignment: Vec<u32>,
+    choices: Option<Choices>,
+    flaw: Option<Flaw>,
     served: usize,
     gateway: Option<Gateway>,
     open: Vec<ExchangeRef>,
@@ -93,6 +97,8 @@ impl EmulatorHost {
             modules,
             workers,
             assignment,
+            choices: None,
+            flaw: None,
             served: 0,
             gateway: None,
             open: Vec::new(),
@@ -100,6 +106,29 @@ impl EmulatorHost {
             tracing: false,
             faults: BTreeMap::new(),
         }
+    }
+
+    /// Repeats the choices of a real gateway: which worker served which request, addresses.
+    #[must_use]
+    pub fn replaying(mut self, choices: Choices) -> Self {
+        self.assignment.clone_from(&choices.workers);
+        self.choices = Some(choices);
+        self
+    }
+
+    /// Follows a wrong rule.
+    #[must_use]
+    pub fn flawed(mut self, flaw: Flaw) -> Self {
+        self.flaw = Some(flaw);
+        self
+    }
+
+    /// Addresses of the clusters' hosts.
+    pub fn upstreams(&self) -> BTreeMap<String, String> {
+        let gateway = self.gateway.as_ref();
+        gateway
+            .map(|gateway| gateway.world.borrow().clusters.addresses())
+            .unwrap_or_default()
     }
 
     /// Writes down every callback.
@@ -228,6 +257,8 @@ impl ScenarioHost for EmulatorHost {
     fn start(&mut self, setup: &Setup) -> anyhow::Result<Started> {
         let mut gateway = Gateway::new(setup, start_of(setup)?, self.workers);
         gateway.world.borrow_mut().tracing = self.tracing;
+        gateway.world.borrow_mut().choices = self.choices.clone().unwrap_or_default();
+        gateway.world.borrow_mut().flaw = self.flaw;
         let mut started = Started::Running;
         for plugin in &setup.plugins {
             let path = self.modules.locate(&setup.folder, &plugin.plugin);
@@ -250,7 +281,9 @@ impl ScenarioHost for EmulatorHost {
     }
 
     fn set_clusters(&mut self, clusters: &BTreeMap<String, Cluster>) -> anyhow::Result<()> {
-        self.served = 0;
+        if self.choices.is_none() {
+            self.served = 0;
+        }
         self.gateway()?.world.borrow_mut().clusters.begin(clusters);
         Ok(())
     }

@@ -105,6 +105,9 @@ impl MetricIds {
 
     /// `proxy_record_metric`.
     pub fn record(&self, stats: &mut Stats, id: u32, sample: u64) -> Status {
+        if Kind::of_id(id).is_none() {
+            return Status::NotFound;
+        }
         match self.find(stats, id) {
             Err(status) => status,
             Ok((kind, value)) => {
@@ -133,7 +136,8 @@ impl Stats {
     /// All stats by name. A counter wins over a gauge of the same name.
     pub fn totals(&self) -> BTreeMap<String, Stat> {
         let mut totals = BTreeMap::new();
-        for ((name, kind), value) in self.values.iter().rev() {
+        // Of two kinds by one name the later is shown; one without a name is not listed.
+        for ((name, kind), value) in self.values.iter().filter(|((name, _), _)| !name.is_empty()) {
             let stat = match kind {
                 Kind::Counter => Stat::Counter(value.value),
                 Kind::Gauge => Stat::Gauge(value.value),

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
+use super::choices::Choices;
 use super::clock::Clock;
 use super::cluster::Clusters;
 use super::exchange::ExchangeRef;
+use super::flaw::Flaw;
 use super::guest::Vm;
 use super::header_map::HeaderMap;
 use super::shared::{Queues, SharedData};
@@ -29,10 +31,14 @@ pub struct World {
     pub queues: Queues<(Weak<Vm>, u32)>,
     /// Clusters and their behaviour.
     pub clusters: Clusters,
+    /// What a real gateway would choose by itself.
+    pub choices: Choices,
     /// Log level of plugins.
     pub log_level: Level,
     /// Host calls that answer a status instead of working.
     pub faults: BTreeMap<String, i32>,
+    /// A wrong rule, for tests of the tests.
+    pub flaw: Option<Flaw>,
     /// What happened since it was last read.
     pub record: Record,
     /// Whether every host call is written to the record.
@@ -147,8 +153,10 @@ impl World {
             shared: SharedData::default(),
             queues: Queues::default(),
             clusters,
+            choices: Choices::default(),
             log_level,
             faults: BTreeMap::new(),
+            flaw: None,
             record: Record::default(),
             tracing: false,
         }))

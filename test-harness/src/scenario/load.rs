@@ -90,6 +90,8 @@ pub struct Setup {
     pub log_level: Level,
     /// Label names to extract from stat names.
     pub labels: Vec<String>,
+    /// Names of stats that emulator and Envoy are not compared in.
+    pub unsteady: Vec<String>,
     /// Whether a configuration is expected to be refused.
     pub refused: bool,
 }
@@ -319,6 +321,11 @@ fn base_setup(path: &Path, scenario: &Scenario) -> Result<Setup, Problem> {
         clock: scenario.clock.clone(),
         log_level: scenario.log_level,
         labels: scenario.labels.clone(),
+        unsteady: scenario
+            .unsteady
+            .iter()
+            .map(|unsteady| unsteady.stat.clone())
+            .collect(),
         refused: false,
     })
 }

@@ -25,6 +25,24 @@ pub struct CaseResult {
     pub skipped: Option<String>,
     /// What each callback cost.
     pub costs: Vec<Cost>,
+    /// Exchanges that ended, and the time they took without the start of VMs.
+    pub pace: Pace,
+}
+
+/// How fast exchanges went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    /// How many ended.
+    pub exchanges: u64,
+    /// In how much time.
+    pub spent: Duration,
+}
+
+impl std::ops::AddAssign for Pace {
+    fn add_assign(&mut self, other: Self) {
+        self.exchanges += other.exchanges;
+        self.spent += other.spent;
+    }
 }
 
 impl CaseResult {
@@ -57,6 +75,7 @@ pub fn run_group(host: &mut dyn ScenarioHost, group: &Group) -> Vec<CaseResult> 
             faults: Vec::new(),
             before: BTreeMap::new(),
             costs: Vec::new(),
+            pace: Pace::default(),
         };
         let outcome = if running {
             Ok(())
@@ -66,12 +85,14 @@ pub fn run_group(host: &mut dyn ScenarioHost, group: &Group) -> Vec<CaseResult> 
         match outcome {
             Ok(()) => {
                 running = run.faults.is_empty() && !group.setup.refused;
+                let serving = Instant::now();
                 if running && let Err(error) = run.case(host, case, group) {
                     run.fault(
                         "run",
                         Finding::new("host", "a step that can be done", format!("{error:#}")),
                     );
                 }
+                run.pace.spent = serving.elapsed();
             }
             Err(error) => run.fault(
                 "load",
@@ -88,6 +109,7 @@ pub fn run_group(host: &mut dyn ScenarioHost, group: &Group) -> Vec<CaseResult> 
             faults: run.faults,
             skipped: None,
             costs: run.costs,
+            pace: run.pace,
         });
     }
     results
@@ -137,6 +159,7 @@ struct Run {
     faults: Vec<StepFault>,
     before: BTreeMap<String, Stat>,
     costs: Vec<Cost>,
+    pace: Pace,
 }
 
 impl Run {
@@ -166,6 +189,7 @@ impl Run {
                 .unwrap_or_else(|| format!("step {}", number + 1));
             host.act(step)?;
             let seen = host.observe()?;
+            self.pace.exchanges += seen.exchanges.len() as u64;
             let wants = !step.expect.prometheus.is_empty();
             let prometheus = if wants {
                 host.prometheus(&group.setup.labels)?
@@ -280,22 +304,16 @@ pub fn emulate_with(
         for group in &file.groups {
             for assignment in assignments(*workers, requests(group)) {
                 let mut host = make(*workers, assignment);
-                for result in run_group(&mut host, group) {
-                    let kept = by_index
-                        .get(&result.index)
-                        .is_some_and(|known| !known.passed());
-                    if !kept {
-                        let took = by_index
-                            .get(&result.index)
-                            .map_or(Duration::ZERO, |known| known.took);
-                        by_index.insert(
-                            result.index,
-                            CaseResult {
-                                took: took + result.took,
-                                ..result
-                            },
-                        );
+                for mut result in run_group(&mut host, group) {
+                    let known = by_index.get(&result.index);
+                    if known.is_some_and(|known| !known.passed()) {
+                        continue;
                     }
+                    if let Some(known) = known {
+                        result.took += known.took;
+                        result.pace += known.pace;
+                    }
+                    by_index.insert(result.index, result);
                 }
             }
         }

@@ -53,6 +53,9 @@ pub struct Scenario {
     /// What may happen in any case without being expected.
     #[serde(default)]
     pub allow: Allow,
+    /// Stats that depend on real time or chance, so that emulator and Envoy are not compared in them.
+    #[serde(default)]
+    pub unsteady: Vec<Unsteady>,
     /// The cases, run in order.
     pub cases: Vec<Case>,
     /// `false` when no real Envoy can run this file (hours of virtual time, faults). Needs a `reason`.
@@ -334,6 +337,16 @@ pub struct Load {
     /// Log lines that must appear while loading.
     #[serde(default)]
     pub logs: Vec<LogMatch>,
+}
+
+/// A stat that no two runs share.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Unsteady {
+    /// The stat's name without labels.
+    pub stat: String,
+    /// Why it differs.
+    pub reason: String,
 }
 
 /// What may happen unexpected.

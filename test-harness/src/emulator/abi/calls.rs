@@ -1,7 +1,7 @@
 //! HTTP call-outs.
 //!
 //! 1. Unknown cluster, a missing `:method`, `:path` or `:authority`, or a time-out of 2³¹ ms or more: bad argument. A cluster
-//!    without hosts: internal failure, and no callback. Ids are 4, 8, 12, ….
+//!    without hosts: internal failure, and no callback, though an id is used up. Ids are 4, 8, 12, ….
 //! 2. Envoy adds `content-length` (only with a body), `x-envoy-internal`, and `x-envoy-expected-rq-timeout-ms` (only with a
 //!    time-out).
 //! 3. The answer comes to the root context, whatever context called.
@@ -44,11 +44,11 @@ pub fn http_call(
     {
         return Ok(Status::BadArgument);
     }
+    state.last_http_call += 4;
     if !state.world.borrow().clusters.has_hosts(&cluster) {
         return Ok(Status::InternalFailure);
     }
     complete(&mut headers, &body, timeout);
-    state.last_http_call += 4;
     let id = state.last_http_call;
     let request = request(&cluster, &headers, body);
     if state.canary {

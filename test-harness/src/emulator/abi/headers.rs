@@ -1,9 +1,11 @@
 //! Header maps.
 //!
-//! A map that is not there now reads as empty through `pairs`, and is a bad argument for all else (in `on_log`: not found for
+//! Trailers that a filter made at the end of the body stay with it until it continues the stream by hand. A map that is not there now reads as empty through `pairs`, and is a bad argument for all else (in `on_log`: not found for
 //! reading). Writing request headers clears the route cache.
 
-use crate::emulator::context::Direction;
+use crate::emulator::context::{Direction, Stream};
+use crate::emulator::exchange::Exchange;
+use crate::emulator::flaw::Flaw;
 use crate::emulator::guest::VmState;
 use crate::emulator::header_map::{HeaderMap, Side, deserialize, serialize};
 use crate::emulator::memory::{Answer, Cx, Fail};
@@ -55,7 +57,26 @@ pub fn pairs(cx: &mut Cx<'_>, map: u32, ptr: u32, len: u32) -> Answer {
 
 /// `proxy_get_header_map_size`: bytes of names and values.
 pub fn size(cx: &mut Cx<'_>, map: u32, out: u32) -> Answer {
-    match read(cx.state(), map, HeaderMap::byte_size) {
+    // Unlike the others it sees in `on_log` what can be written, not what can be read.
+    let written = |stream: &Stream, exchange: &Exchange| match map {
+        _ if !stream.logging => None,
+        REQUEST_TRAILERS if stream.request_trailers => {
+            Some(exchange.request_trailers.as_ref().map(HeaderMap::byte_size))
+        }
+        REQUEST_TRAILERS => Some(None),
+        RESPONSE_TRAILERS if stream.response_trailers => Some(
+            exchange
+                .response_trailers
+                .as_ref()
+                .map(HeaderMap::byte_size),
+        ),
+        RESPONSE_TRAILERS => Some(None),
+        _ => None,
+    };
+    let state = cx.state();
+    let stream = state.context().and_then(|context| context.stream());
+    let in_log = stream.and_then(|stream| written(stream, &stream.exchange.borrow()));
+    match in_log.unwrap_or_else(|| read(state, map, HeaderMap::byte_size)) {
         Some(size) => {
             cx.write_u32(out, u32::try_from(size).unwrap_or(u32::MAX))?;
             Ok(Status::Ok)
@@ -87,7 +108,11 @@ pub fn add(
     value_len: u32,
 ) -> Answer {
     let (key, value) = (cx.read(key, key_len)?, cx.read(value, value_len)?);
+    let flaw = cx.state().world.borrow().flaw;
     write(cx, map, "proxy_add_header_map_value", |headers| {
+        if flaw == Some(Flaw::AddReplaces) {
+            headers.remove(&key);
+        }
         headers.add(&key, &value)
     })
 }
@@ -102,8 +127,13 @@ pub fn replace(
     value_len: u32,
 ) -> Answer {
     let (key, value) = (cx.read(key, key_len)?, cx.read(value, value_len)?);
+    let flaw = cx.state().world.borrow().flaw;
     write(cx, map, "proxy_replace_header_map_value", |headers| {
-        headers.replace(&key, &value)
+        if flaw == Some(Flaw::ReplaceKeepsDuplicates) {
+            headers.set(&key, &value);
+        } else {
+            headers.replace(&key, &value);
+        }
     })
 }
 
@@ -120,7 +150,7 @@ fn unavailable(state: &VmState, map: u32, call: &str) -> Status {
         .context()
         .and_then(|context| context.stream())
         .is_some_and(|stream| stream.logging);
-    if logging && call.starts_with("proxy_get") {
+    if logging && map <= CALL_TRAILERS && call.starts_with("proxy_get") {
         return Status::NotFound;
     }
     let name = [
@@ -160,7 +190,10 @@ fn read<T>(state: &VmState, map: u32, work: impl FnOnce(&HeaderMap) -> T) -> Opt
             let stream = state.context()?.stream()?;
             let exchange = stream.exchange.borrow();
             let found = match map {
-                REQUEST => (stream.request_headers || stream.logging).then_some(&exchange.request),
+                REQUEST => {
+                    let stay = state.world.borrow().flaw == Some(Flaw::HeadersStay);
+                    (stream.request_headers || stream.logging || stay).then_some(&exchange.request)
+                }
                 RESPONSE => exchange
                     .response
                     .as_ref()
@@ -168,7 +201,7 @@ fn read<T>(state: &VmState, map: u32, work: impl FnOnce(&HeaderMap) -> T) -> Opt
                 REQUEST_TRAILERS => exchange
                     .request_trailers
                     .as_ref()
-                    .filter(|_| stream.request_trailers || stream.logging),
+                    .filter(|_| stream.request_trailers && !stream.logging),
                 RESPONSE_TRAILERS => exchange
                     .response_trailers
                     .as_ref()
@@ -190,9 +223,9 @@ fn write(
 ) -> Result<Status, Fail> {
     let state = cx.state();
     let done = state
-        .context()
-        .and_then(|context| context.stream())
-        .filter(|stream| !stream.logging)
+        .context_mut()
+        .and_then(|context| context.stream_mut())
+        .filter(|stream| !stream.logging || matches!(map, REQUEST_TRAILERS | RESPONSE_TRAILERS))
         .and_then(|stream| {
             let mut exchange = stream.exchange.borrow_mut();
             let exchange = &mut *exchange;
@@ -205,6 +238,7 @@ fn write(
                 REQUEST_TRAILERS
                     if stream.request_trailers || stream.body_end == Some(Direction::Request) =>
                 {
+                    stream.request_trailers = true;
                     Some(
                         exchange
                             .request_trailers
@@ -214,6 +248,7 @@ fn write(
                 RESPONSE_TRAILERS
                     if stream.response_trailers || stream.body_end == Some(Direction::Response) =>
                 {
+                    stream.response_trailers = true;
                     Some(
                         exchange
                             .response_trailers

@@ -1,5 +1,6 @@
 //! Shared data.
 
+use crate::emulator::flaw::Flaw;
 use crate::emulator::memory::{Answer, Cx};
 use crate::emulator::status::Status;
 
@@ -32,10 +33,13 @@ pub fn set(
 ) -> Answer {
     let (key, value) = (cx.read(key, key_len)?, cx.read(value, value_len)?);
     let state = cx.state();
-    let status = state
-        .world
-        .borrow_mut()
-        .shared
-        .set(&state.vm_id, &key, value, cas);
-    Ok(status)
+    let mut world = state.world.borrow_mut();
+    let cas = match world.flaw {
+        Some(Flaw::StrictCas) if cas != 0 && world.shared.get(&state.vm_id, &key).is_none() => {
+            return Ok(Status::CasMismatch);
+        }
+        Some(Flaw::BlindCas) => 0,
+        _ => cas,
+    };
+    Ok(world.shared.set(&state.vm_id, &key, value, cas))
 }

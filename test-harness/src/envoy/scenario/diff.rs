@@ -2,10 +2,11 @@
 //!
 //! 1. Compared step by step: the client's status, headers, body and trailers; the requests that upstreams saw for it; the access
 //!    record; the change of stats.
-//! 2. Left out is what no two runs share: dates, ids, durations. In texts, times and long hexadecimal numbers are masked.
-//! 3. Stats of a step that lets time pass are judged by the scenario alone: how many ticks fit into real time is not exact.
+//! 2. Left out is what no two runs share: dates, ids, durations. In texts, times, hexadecimal ids and samples of seconds are masked.
+//! 3. Stats that the scenario calls unsteady are not compared. Stats of a step that lets time pass are judged by the scenario alone: how many ticks fit into real time is not exact.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -19,14 +20,11 @@ use crate::scenario::schema::Cluster;
 use crate::scenario::step::Step;
 use crate::scenario::text::show;
 
-/// Headers that differ between any two runs, or that only a real connection has. For a client on the loopback Envoy appends the
-/// machine's own address to `x-forwarded-for`, so that what a scenario says of it is checked on each host, not compared.
-const UNSTEADY: [&str; 8] = [
+/// Headers that differ between any two runs, or that only a real connection has.
+const UNSTEADY: [&str; 6] = [
     "date",
     "x-request-id",
-    "x-forwarded-for",
     "x-envoy-upstream-service-time",
-    "x-envoy-internal",
     "connection",
     "transfer-encoding",
     "content-length",
@@ -46,6 +44,11 @@ impl<H: ScenarioHost> Recording<H> {
             seen: Vec::new(),
             waited: false,
         }
+    }
+
+    /// The host.
+    pub(super) fn host(&self) -> &H {
+        &self.host
     }
 }
 
@@ -103,7 +106,7 @@ pub(super) fn join<A, B>(
         .collect();
     // After a failure the two runs no longer stand side by side.
     let differences = if all_passed {
-        differences(emulator, envoy, waits(group))
+        differences(emulator, envoy, waits(group), &group.setup.unsteady)
     } else {
         Vec::new()
     };
@@ -127,6 +130,7 @@ fn differences<A, B>(
     emulator: &Recording<A>,
     envoy: &Recording<B>,
     ticking: bool,
+    unsteady: &[String],
 ) -> Vec<StepFault> {
     let mut faults = Vec::new();
     let (mut before_a, mut before_b) = (BTreeMap::new(), BTreeMap::new());
@@ -140,6 +144,7 @@ fn differences<A, B>(
                 (&before_a, &a.stats),
                 (&before_b, &b.stats),
                 ticking,
+                unsteady,
                 &mut findings,
             );
         }
@@ -227,7 +232,7 @@ fn upstream(request: &UpstreamRequest) -> String {
 }
 
 /// Header fields by name; the order of names is no effect, that of the values of one name is.
-fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
+pub(super) fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
     let mut lines: Vec<(String, String)> = Vec::new();
     for (name, value) in fields {
         let name = show(name);
@@ -245,12 +250,21 @@ fn fields(fields: &[(Vec<u8>, Vec<u8>)]) -> String {
 
 type Stats = BTreeMap<String, Stat>;
 
-fn stats(a: (&Stats, &Stats), b: (&Stats, &Stats), ticking: bool, findings: &mut Vec<Finding>) {
+fn stats(
+    a: (&Stats, &Stats),
+    b: (&Stats, &Stats),
+    ticking: bool,
+    unsteady: &[String],
+    findings: &mut Vec<Finding>,
+) {
     let names =
         a.1.keys()
             .chain(b.1.keys())
             .collect::<std::collections::BTreeSet<_>>();
     for name in names {
+        if unsteady.iter().any(|stat| of(name, stat)) {
+            continue;
+        }
         let (a, b) = (grown(a, name), grown(b, name));
         if a != b && !(ticking && a == 0) {
             compare(
@@ -261,6 +275,12 @@ fn stats(a: (&Stats, &Stats), b: (&Stats, &Stats), ticking: bool, findings: &mut
             );
         }
     }
+}
+
+/// Whether it is this stat, with whatever labels: `queued_bytessink=.=otlp;.;` is `queued_bytes`.
+fn of(name: &str, stat: &str) -> bool {
+    name.strip_prefix(stat)
+        .is_some_and(|labels| labels.is_empty() || labels.contains("=.="))
 }
 
 fn grown((before, after): (&Stats, &Stats), name: &str) -> i64 {
@@ -278,30 +298,43 @@ fn compare(what: &str, emulated: &str, real: &str, findings: &mut Vec<Finding>) 
     }
 }
 
+/// What no two runs share, and the mark in its place.
+const MASKS: [(&str, &str); 7] = [
+    (
+        r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
+        "<time>",
+    ),
+    (
+        r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
+        "<id>",
+    ),
+    (r"\b[0-9a-f]{16,64}\b", "<id>"),
+    (r#""[0-9a-f]{8}""#, "\"<id>\""),
+    (
+        r"(_seconds_(bucket|sum)(\{[^}]*\})?) [0-9.e+-]+",
+        "$1 <number>",
+    ),
+    (
+        r#"("[a-z_.]*(_ms|_ns|_us|duration|latency|time|timestamp)"\s*:\s*)"?[0-9.]+"?"#,
+        "$1<number>",
+    ),
+    (r#"("x-envoy-upstream-service-time"=)"\d+""#, "$1<number>"),
+];
+
 /// Times, durations and ids as one mark each.
-fn mask(text: &str) -> String {
-    let patterns = [
-        (
-            r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
-            "<time>",
-        ),
-        (
-            r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
-            "<id>",
-        ),
-        (r"\b[0-9a-f]{16,64}\b", "<id>"),
-        (
-            r#"("[a-z_.]*(_ms|_ns|_us|duration|latency|time|timestamp)"\s*:\s*)"?[0-9.]+"?"#,
-            "$1<number>",
-        ),
-    ];
-    patterns
-        .into_iter()
-        .fold(text.to_owned(), |text, (pattern, mark)| {
-            match Regex::new(pattern) {
-                Ok(regex) => regex.replace_all(&text, mark).into_owned(),
-                Err(_) => text,
-            }
+pub(super) fn mask(text: &str) -> String {
+    static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        let compiled = MASKS
+            .iter()
+            .map(|(pattern, mark)| (Regex::new(pattern), *mark));
+        compiled
+            .filter_map(|(regex, mark)| Some((regex.ok()?, mark)))
+            .collect()
+    });
+    COMPILED
+        .iter()
+        .fold(text.to_owned(), |text, (regex, mark)| {
+            regex.replace_all(&text, *mark).into_owned()
         })
 }
 
@@ -324,7 +357,7 @@ mod tests {
         let (none, one, two) = (Stats::new(), stats_of(1), stats_of(2));
         let found = |a, b, ticking| {
             let mut findings = Vec::new();
-            stats((&none, a), (&none, b), ticking, &mut findings);
+            stats((&none, a), (&none, b), ticking, &[], &mut findings);
             findings.len()
         };
         assert_eq!(

@@ -12,7 +12,7 @@ use super::cast::Cast;
 use super::client::Sent;
 use super::stats;
 use super::topology::{Certificate, LISTENER, RECORD, bootstrap};
-use crate::emulator::Modules;
+use crate::emulator::{Choices, Modules};
 use crate::envoy::certificate::Authority;
 use crate::envoy::log;
 use crate::envoy::process::{Envoy, Launch};
@@ -23,6 +23,8 @@ use crate::scenario::load::{Group, Setup};
 use crate::scenario::schema::{Cluster, Level};
 use crate::scenario::step::{Request, Step};
 
+/// How many connections each worker has taken.
+const CONNECTIONS: &str = r"^listener\..*\.worker_\d+\.downstream_cx_total$";
 /// An access log line comes within this time of the response.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
 /// After this pause nothing is under way inside Envoy: a flush of stats, a log line of another thread.
@@ -34,11 +36,14 @@ pub struct EnvoyHost {
     workers: u32,
     records: Vec<String>,
     running: Option<Running>,
+    choices: Choices,
     refusal: Vec<log::LogLine>,
 }
 
 struct Running {
     envoy: Envoy,
+    workers: u32,
+    remote_address: bool,
     listener: SocketAddr,
     cast: Cast,
     /// Log lines and access records that were already told.
@@ -73,8 +78,14 @@ impl EnvoyHost {
             workers,
             records: records.into_iter().collect(),
             running: None,
+            choices: Choices::default(),
             refusal: Vec::new(),
         }
+    }
+
+    /// What was Envoy's to choose since it started.
+    pub fn choices(&self) -> Choices {
+        self.choices.clone()
     }
 
     fn running(&mut self) -> Result<&mut Running> {
@@ -106,6 +117,7 @@ impl ScenarioHost for EnvoyHost {
     fn start(&mut self, setup: &Setup) -> Result<Started> {
         self.running = None;
         self.refusal.clear();
+        self.choices = Choices::default();
         let certificates = tempfile::tempdir()?;
         let identity = Authority::new("scenario")?.server(&["gateway.example.org"])?;
         let (certificate, key) = identity.write(certificates.path(), "gateway")?;
@@ -133,9 +145,15 @@ impl ScenarioHost for EnvoyHost {
         }
         let envoy = launch.start()?;
         let listener = envoy.listener(LISTENER)?;
+        for (name, upstream) in cast.upstreams() {
+            let address = upstream.address().to_string();
+            self.choices.upstreams.insert(name.clone(), address);
+        }
         let (open, ended, records) = (Vec::new(), Vec::new(), self.records.clone());
         self.running = Some(Running {
             envoy,
+            workers: self.workers,
+            remote_address: setup.listener.use_remote_address,
             listener,
             cast,
             read: 0,
@@ -153,9 +171,12 @@ impl ScenarioHost for EnvoyHost {
     }
 
     fn act(&mut self, step: &Step) -> Result<()> {
-        let running = self.running()?;
+        let running = self
+            .running
+            .as_mut()
+            .context("the gateway has not started")?;
         if let Some(request) = &step.request {
-            running.request(request)?;
+            running.request(request, &mut self.choices)?;
         }
         if let Some(span) = step.advance {
             std::thread::sleep(span.0);
@@ -220,10 +241,12 @@ impl ScenarioHost for EnvoyHost {
 }
 
 impl Running {
-    fn request(&mut self, request: &Request) -> Result<()> {
+    fn request(&mut self, request: &Request, choices: &mut Choices) -> Result<()> {
         self.cast.override_answer(request.upstream.clone())?;
         for _ in 0..request.repeat.max(1) {
+            let before = self.served()?;
             let sent = Sent::send(self.listener, request)?;
+            choices.workers.push(self.served_by(&before)?);
             match &request.id {
                 Some(id) if request.background => {
                     let (sender, answer) = channel();
@@ -236,10 +259,51 @@ impl Running {
                 id => {
                     let response = sent.receive();
                     self.end(id.clone(), response)?;
+                    self.learn(request, choices);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Connections that each worker has taken.
+    fn served(&self) -> Result<Vec<u64>> {
+        if self.workers < 2 {
+            return Ok(Vec::new());
+        }
+        let stats = self.envoy.admin().matching_stats(CONNECTIONS)?;
+        Ok(stats.into_values().collect())
+    }
+
+    /// The worker whose count has grown.
+    fn served_by(&self, before: &[u64]) -> Result<u32> {
+        if self.workers < 2 {
+            return Ok(0);
+        }
+        let grown = || {
+            let now = self.served()?;
+            let pairs = now.iter().zip(before.iter().chain(std::iter::repeat(&0)));
+            let worker = pairs.enumerate().find(|(_, (now, before))| now > before);
+            Ok(worker.and_then(|(worker, _)| u32::try_from(worker).ok()))
+        };
+        self.envoy.await_value(RECORD_LIMIT, grown)
+    }
+
+    /// A client on the loopback: the last address of `x-forwarded-for` is the machine's own.
+    fn learn(&self, request: &Request, choices: &mut Choices) {
+        let loopback = request
+            .source
+            .as_ref()
+            .is_none_or(|source| source.starts_with("127."));
+        let sent = self.ended.last().and_then(|ended| ended.upstream.first());
+        let forwarded = sent.and_then(|sent| {
+            let found = |(name, _): &&(Vec<u8>, Vec<u8>)| name == b"x-forwarded-for";
+            sent.headers.iter().find(found)
+        });
+        if let Some((_, value)) = forwarded.filter(|_| loopback && self.remote_address) {
+            let text = String::from_utf8_lossy(value).into_owned();
+            choices.machine = text.rsplit(',').next().unwrap_or_default().to_owned();
+        }
     }
 
     fn finish(&mut self, id: &str) -> Result<()> {

@@ -5,7 +5,8 @@
 //! 2. The scenario's clusters are scripted upstreams; the client's address travels by PROXY protocol, so that `source` holds.
 //! 3. Virtual time is real here: `advance` waits. What cannot run is skipped, with its reason.
 //! 4. [`run_diff`] runs a group on the emulator and on Envoy. Each must be as expected by itself, and what client, upstreams,
-//!    stats and the access record show must be the same on both.
+//!    stats and the access record show must be the same on both. Envoy goes first: the emulator repeats which worker took which
+//!    connection.
 
 mod cast;
 mod client;
@@ -14,6 +15,7 @@ mod host;
 mod stats;
 mod support;
 mod topology;
+pub mod transcript;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -49,11 +51,11 @@ pub fn run_diff(file: &ScenarioFile, modules: &Modules) -> Vec<CaseResult> {
 }
 
 fn both(group: &Group, workers: u32, modules: &Modules) -> Vec<CaseResult> {
-    let assignment = (0..workers).collect();
-    let mut emulator = Recording::new(EmulatorHost::new(modules.clone(), workers, assignment));
-    let emulated = run_group(&mut emulator, group);
     let mut envoy = Recording::new(EnvoyHost::new(modules.clone(), workers, group));
     let real = run_group(&mut envoy, group);
+    let replay = EmulatorHost::new(modules.clone(), workers, vec![0]);
+    let mut emulator = Recording::new(replay.replaying(envoy.host().choices()));
+    let emulated = run_group(&mut emulator, group);
     diff::join(group, emulated, real, &emulator, &envoy)
 }
 
@@ -68,7 +70,8 @@ fn side_by_side(
         .flat_map(|group| file.workers.iter().map(move |workers| (group, *workers)));
     let jobs: Vec<_> = jobs.rev().collect();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
-    let threads = threads.min(jobs.len());
+    // Half of a job is waiting: for an answer, a flush, time that a step lets pass.
+    let threads = (2 * threads).min(jobs.len());
     let (jobs, results) = (Mutex::new(jobs), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..threads {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::scenario::ScenarioFile;
 use crate::scenario::load::{Group, ResolvedCase};
-use crate::scenario::run::CaseResult;
+use crate::scenario::run::{CaseResult, Pace};
 use crate::scenario::schema::{Cluster, Failure};
 use crate::scenario::step::{HttpVersion, Request, Step};
 
@@ -32,6 +32,7 @@ impl Rest {
                 faults: Vec::new(),
                 skipped: None,
                 costs: Vec::new(),
+                pace: Pace::default(),
             })
         })
     }

@@ -108,21 +108,29 @@ async fn body_length(
     if request.header("transfer-encoding").is_some() {
         let mut at = start;
         loop {
-            let line = line_end(stream, buffer, at).await?;
+            let mut line = line_end(stream, buffer, at).await?;
             let size = String::from_utf8_lossy(buffer.get(at..line).unwrap_or_default())
                 .trim()
                 .to_owned();
             let size = usize::from_str_radix(&size, 16)
                 .map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
             at = line + 2;
+            if size == 0 {
+                // Trailers, then an empty line.
+                loop {
+                    line = line_end(stream, buffer, at).await?;
+                    let empty = line == at;
+                    at = line + 2;
+                    if empty {
+                        return Ok(at - start);
+                    }
+                }
+            }
             fill(stream, buffer, at + size + 2).await?;
             request
                 .body
                 .extend_from_slice(buffer.get(at..at + size).unwrap_or_default());
             at += size + 2;
-            if size == 0 {
-                return Ok(at - start);
-            }
         }
     }
     let length = request
