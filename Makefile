@@ -34,7 +34,7 @@ help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: $(TOOLS)/stamps/binaryen ## Build modules, schemas, metrics, index and the command into dist/
+build: $(TOOLS)/stamps/binaryen witness ## Build modules, schemas, metrics, index and the command into dist/
 	$(MAKE) modules
 	cargo build --locked -p launchgate-cli --bin launchgate
 	cargo build --locked $(CRATES) $(addprefix --example describe-,$(PLUGINS))
@@ -53,6 +53,14 @@ modules: # The wasm alone, as cargo leaves it. SEALED=1: modules that open `$${s
 probes: ## Build the plugins that only tests load
 	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
 	  cargo build --release --locked --target wasm32-wasip1 -p launchgate-errors --example dying
+
+# The witness of the golden traces; in a folder of its own, since it is no plugin.
+.PHONY: witness
+witness:
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
+	  cargo build --release --locked --quiet --target wasm32-wasip1 -p launchgate-probe
+	@mkdir -p dist/test
+	@install -m 644 $(TARGET_DIR)/wasm32-wasip1/release/launchgate_probe.wasm dist/test/probe.wasm
 
 .PHONY: run
 run: deps build ## Build and start the gateway in the foreground (PORT=, TLS_PORT=, ADMIN_PORT=)
@@ -96,10 +104,14 @@ test-wasm: $(TOOLS)/stamps/wasm-bindgen ## The pure parts of the SDK as wasm und
 	  echo "under Node: $$ran of $$written tests ran"; test "$$ran" -eq "$$written"
 
 .PHONY: scenarios
-# In diff mode: the plugins whose emulator and Envoy agree to the letter today. The others' real-Envoy tests are in their crates.
-scenarios: ## Scenarios: all on the emulator, those of template, health and tls on the real Envoy too
+scenarios: ## Scenarios of every plugin: on the emulator, then on the emulator and the real Envoy, which must not differ
 	$(LAUNCHGATE) test $(wildcard plugins/*/scenarios/*.yaml)
-	$(LAUNCHGATE) test --mode diff $(wildcard plugins/_template/scenarios/*.yaml plugins/health/scenarios/*.yaml plugins/tls/scenarios/*.yaml)
+	$(LAUNCHGATE) test --mode diff $(wildcard plugins/*/scenarios/*.yaml)
+
+.PHONY: host-truth
+host-truth: witness $(TOOLS)/stamps/envoy ## Record the golden traces anew on the real Envoy (TRACE=name for one)
+	cargo build --locked --workspace --example host-truth
+	$(TARGET_DIR)/debug/examples/host-truth $(TRACE)
 
 .PHONY: manifests-check
 manifests-check: ## Every shipped manifest: shape, rules, plugin configs (schema and wasm), overlays

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use launchgate_harness::scenario::run::CaseResult;
+use launchgate_harness::scenario::run::{CaseResult, Pace};
 use serde_json::json;
 
 /// What one callback of one plugin cost over a run: the sum of instructions, and the dearest call.
@@ -92,8 +92,9 @@ impl Report {
             String::new()
         };
         let verdict = format!(
-            "{} passed, {failed} failed{unplayed}, {took:.2} s",
-            all - failed
+            "{} passed, {failed} failed{unplayed}, {took:.2} s{}",
+            all - failed,
+            self.pace()
         );
         let _ = writeln!(
             text,
@@ -105,6 +106,25 @@ impl Report {
             }
         );
         text
+    }
+
+    /// Exchanges a second, on emulators only: a real Envoy's time is mostly waiting.
+    fn pace(&self) -> String {
+        let mut pace = Pace::default();
+        for result in self.results() {
+            if !result.host.starts_with("emulator, ") {
+                return String::new();
+            }
+            pace += result.pace;
+        }
+        if pace.exchanges == 0 {
+            return String::new();
+        }
+        let rate = pace.exchanges as f64 / pace.spent.as_secs_f64().max(1e-9);
+        format!(
+            "; {} exchanges, {rate:.0} a second on one core",
+            pace.exchanges
+        )
     }
 
     fn profile(&self, text: &mut String) {
