@@ -31,13 +31,22 @@ pub fn write_object(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
 /// Writes a string with its quotes at the end of a text.
 pub fn write_text(out: &mut String, value: &[u8]) {
     out.push('"');
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    // Nearly every text is printable ASCII: it is copied as it is.
+    match std::str::from_utf8(value) {
+        Ok(text) if value.iter().all(plain) => out.push_str(text),
+        _ => write_chunks(out, value),
+    }
+    out.push('"');
+}
+
+fn write_chunks(out: &mut String, value: &[u8]) {
     for chunk in value.utf8_chunks() {
         escape(out, chunk.valid());
         if !chunk.invalid().is_empty() {
             out.push(char::REPLACEMENT_CHARACTER);
         }
     }
-    out.push('"');
 }
 
 fn escape(out: &mut String, text: &str) {

@@ -16,7 +16,7 @@ const QUEUE: u64 = 200;
 /// What an exchange may cost, sink up or down. The end asks for status, flags, protocol, two sizes, route, cluster, upstream,
 /// attempts, details and address, reads the clock, counts a record, and moves two gauges and one counter of the queue.
 const BUDGET: &str =
-    "{host_calls: {on_request_headers: 2, on_log: 16}, instructions: {on_log: 400000}}";
+    "{host_calls: {on_request_headers: 2, on_log: 16}, instructions: {on_log: 300000}}";
 
 fn down() -> String {
     let mut text = format!(

@@ -43,6 +43,13 @@ impl Detector {
 /// All secrets in a text, in order, overlapping ones joined.
 pub fn find_all(text: &[u8], detectors: &[Detector]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
+    // Most texts hold none: they cost no allocation.
+    if detectors
+        .iter()
+        .all(|detector| detector.find(text, 0).is_none())
+    {
+        return found;
+    }
     let mut heads: Vec<(Detector, Option<Range<usize>>)> = detectors
         .iter()
         .map(|detector| (*detector, detector.find(text, 0)))
@@ -94,7 +101,9 @@ fn find_jwt(text: &[u8], from: usize) -> Option<Range<usize>> {
 
 fn find_bearer(text: &[u8], from: usize) -> Option<Range<usize>> {
     let rest = text.get(from..)?;
-    (0..rest.len()).find_map(|at| {
+    let begins = rest.iter().enumerate();
+    let mut begins = begins.filter(|(_, byte)| matches!(byte, b'b' | b'B'));
+    begins.find_map(|(at, _)| {
         let tail = rest.get(at..)?;
         let word = [&b"bearer"[..], b"basic"].into_iter().find(|word| {
             tail.get(..word.len())
@@ -110,17 +119,26 @@ fn find_bearer(text: &[u8], from: usize) -> Option<Range<usize>> {
 }
 
 fn find_card(text: &[u8], from: usize) -> Option<Range<usize>> {
-    let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
-    let mut start = from;
-    while start < text.len() {
-        let begins = is_digit(start) && (start == 0 || !is_digit(start - 1));
-        if begins && let Some(end) = card_end(text, start) {
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    // A number begins where a run of digits does: not within the run that `from` may stand in.
+    let mut start = match from.checked_sub(1).and_then(|before| text.get(before)) {
+        Some(before) if is_digit(*before) => run(text, from, is_digit),
+        _ => from,
+    };
+    loop {
+        start = run(text, start, |byte| !is_digit(byte));
+        let first = text.get(start)?;
+        if ISSUED.contains(first)
+            && let Some(end) = card_end(text, start)
+        {
             return Some(start..end);
         }
-        start += 1;
+        start = run(text, start, is_digit);
     }
-    None
 }
+
+/// First digits of card networks.
+const ISSUED: std::ops::RangeInclusive<u8> = b'2'..=b'6';
 
 const GROUPS: [&[usize]; 5] = [
     &[4, 4, 4, 4],

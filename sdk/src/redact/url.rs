@@ -176,6 +176,9 @@ impl Redactor {
 
 /// Whether a text holds a URL with user info.
 pub(super) fn has_user_info(text: &[u8]) -> bool {
+    if !text.contains(&b'@') {
+        return false;
+    }
     let is_end = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b' ');
     text.windows(3).enumerate().any(|(at, mark)| {
         let authority = text.get(at + 3..).unwrap_or_default();
