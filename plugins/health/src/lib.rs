@@ -19,6 +19,7 @@
 //! Models: the health endpoints of Kubernetes' API server (verbose form, exclusion), MicroProfile Health (nothing checked
 //! yet), Spring Boot Actuator (details for the entitled only) and Envoy's health check filter (drain, share of hosts).
 
+mod answer;
 mod check;
 mod clusters;
 mod config;
@@ -26,6 +27,7 @@ mod dependency;
 mod drain;
 mod endpoint;
 mod grpc;
+mod metrics;
 mod policy;
 mod query;
 mod record;

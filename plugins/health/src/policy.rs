@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use launchgate_sdk::path::RequestPath;
 use launchgate_sdk::{
-    Access, Answer, ConfigErrors, Counter, EndView, Family, Gauge, Histogram, Level, Mode, Phases,
-    Policy, Reply, RequestView, RootContext, Setup, StreamContext, Verdict,
+    Access, Answer, ConfigErrors, Counter, EndView, Family, Gauge, Level, Mode, Phases, Policy,
+    Reply, RequestView, RootContext, Setup, StreamContext, Verdict,
 };
 
+use crate::answer::{
+    DRAIN_METHODS, GRPC_OK, GRPC_UNAVAILABLE, JSON, READ_METHODS, TEXT, not_found, wrong_method,
+};
 use crate::config::Config;
 use crate::dependency::Probe;
 use crate::endpoint::Endpoint;
+use crate::metrics::{DRAINING, FAMILIES, REFUSED, REPLIES, Series, WOULD_REPLY};
 use crate::query::Query;
 use crate::record::{Outcome, Record};
 use crate::report::{self, Finding, Status};
@@ -18,58 +22,6 @@ use crate::settings::Settings;
 use crate::text::Page;
 use crate::watch::{self, Watch};
 use crate::{check, drain};
-
-const REPLIES: Family = Family::counter(
-    "launchgate_health_replies_total",
-    &["endpoint", "status"],
-    "Replies by endpoint and status code.",
-);
-const WOULD_REPLY: Family = Family::counter(
-    "launchgate_health_would_reply_total",
-    &["endpoint"],
-    "Requests that would be answered, in mode report.",
-);
-const CHECKS: Family = Family::counter(
-    "launchgate_health_checks_total",
-    &["dependency", "result"],
-    "Checks by dependency and result: success or failure.",
-);
-const LATENCY: Family = Family::histogram(
-    "launchgate_health_check_duration_milliseconds",
-    &["dependency"],
-    "Duration of checks.",
-);
-const UP: Family = Family::gauge(
-    "launchgate_health_dependency_up",
-    &["dependency"],
-    "1 while a dependency is connected, 0 while it is unavailable.",
-);
-const OBSERVED: Family = Family::counter(
-    "launchgate_health_observed_total",
-    &["dependency", "result"],
-    "Requests that a passive check saw, by result.",
-);
-const DRAINING: Family = Family::gauge(
-    "launchgate_health_draining",
-    &[],
-    "1 while readiness is withdrawn.",
-);
-const REFUSED: Family = Family::counter(
-    "launchgate_health_drain_refused_total",
-    &[],
-    "Requests to the drain endpoint without its token or outside of its ranges.",
-);
-
-/// Media types and methods of the endpoints.
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
-const READ_METHODS: &str = "GET, HEAD";
-const DRAIN_METHODS: &str = "GET, HEAD, PUT, DELETE";
-/// gRPC status codes OK, NOT_FOUND, UNIMPLEMENTED and UNAVAILABLE.
-const GRPC_OK: u32 = 0;
-const GRPC_NOT_FOUND: u32 = 5;
-const GRPC_UNIMPLEMENTED: u32 = 12;
-const GRPC_UNAVAILABLE: u32 = 14;
 
 /// The policy.
 pub struct Health {
@@ -81,15 +33,6 @@ pub struct Health {
     watches: Vec<Watch>,
     draining: Gauge,
     refused: Counter,
-}
-
-/// Series and state key of one dependency.
-struct Series {
-    key: String,
-    success: Counter,
-    failure: Counter,
-    latency: Histogram,
-    up: Gauge,
 }
 
 /// The check that an answer belongs to.
@@ -109,16 +52,7 @@ impl Policy for Health {
         answer: true,
         ..Phases::NONE
     };
-    const METRICS: &'static [Family] = &[
-        REPLIES,
-        WOULD_REPLY,
-        CHECKS,
-        LATENCY,
-        UP,
-        OBSERVED,
-        DRAINING,
-        REFUSED,
-    ];
+    const METRICS: &'static [Family] = FAMILIES;
     type Config = Config;
     type Exchange = ();
     type Tag = Check;
@@ -134,7 +68,7 @@ impl Policy for Health {
             .iter()
             .map(|dependency| Series::define(&dependency.name, setup))
             .collect();
-        let watches = watches(&settings, setup);
+        let watches = watch::all(&settings, setup);
         Ok(Self {
             mode: setup.mode(),
             // Zero means "nobody" in a record.
@@ -443,52 +377,8 @@ impl Health {
     }
 }
 
-impl Series {
-    fn define(name: &str, setup: &mut Setup<'_>) -> Self {
-        let name_label = name.as_bytes();
-        Self {
-            key: format!("dependency/{name}"),
-            success: setup.metrics.counter(&CHECKS, &[name_label, b"success"]),
-            failure: setup.metrics.counter(&CHECKS, &[name_label, b"failure"]),
-            latency: setup.metrics.histogram(&LATENCY, &[name_label]),
-            up: setup.metrics.gauge(&UP, &[name_label]),
-        }
-    }
-}
-
-fn watches(settings: &Settings, setup: &mut Setup<'_>) -> Vec<Watch> {
-    let mut watches = Vec::new();
-    for (dependency, known) in settings.dependencies.iter().enumerate() {
-        if let Probe::Passive { cluster, .. } = &known.probe {
-            let name = known.name.as_bytes();
-            let passed = setup.metrics.counter(&OBSERVED, &[name, b"success"]);
-            let failed = setup.metrics.counter(&OBSERVED, &[name, b"failure"]);
-            watches.push(Watch {
-                dependency,
-                cluster: cluster.clone(),
-                passed,
-                failed,
-            });
-        }
-    }
-    watches
-}
-
 fn is_read(view: &RequestView<'_>) -> bool {
     matches!(view.headers().method(), b"GET" | b"HEAD")
-}
-
-fn wrong_method(allowed: &str) -> Reply {
-    let reply = Reply::new(405, "launchgate_health_method").header("allow", allowed);
-    reply
-        .body(JSON, r#"{"error":"method not allowed"}"#)
-        .grpc_status(GRPC_UNIMPLEMENTED)
-}
-
-fn not_found() -> Reply {
-    Reply::new(404, "launchgate_health_not_found")
-        .body(JSON, r#"{"error":"not found"}"#)
-        .grpc_status(GRPC_NOT_FOUND)
 }
 
 #[cfg(test)]

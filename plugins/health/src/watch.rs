@@ -7,9 +7,12 @@
 //! 4. A window with too few requests is no evidence against the cluster and counts as a success. So a service that was taken
 //!    out of the load balancer comes back, and real traffic decides again.
 
-use launchgate_sdk::{Attribute, Counter, EndView, Percent, StreamContext};
+use launchgate_sdk::{Attribute, Counter, EndView, Percent, Setup, StreamContext};
 
+use crate::dependency::Probe;
+use crate::metrics::OBSERVED;
 use crate::record::{Outcome, Record};
+use crate::settings::Settings;
 
 /// Envoy's flags for failures on the way to the upstream: no healthy host, time-out, remote reset, connection failure,
 /// connection termination (`envoy/stream_info/stream_info.h`, `CoreResponseFlag`).
@@ -93,6 +96,25 @@ pub(crate) fn judge(
         return Outcome::Failure(format!("errors_{errors}_of_{window}"));
     }
     Outcome::Success
+}
+
+/// The watches of the passive dependencies.
+pub(crate) fn all(settings: &Settings, setup: &mut Setup<'_>) -> Vec<Watch> {
+    let mut watches = Vec::new();
+    for (dependency, known) in settings.dependencies.iter().enumerate() {
+        if let Probe::Passive { cluster, .. } = &known.probe {
+            let name = known.name.as_bytes();
+            let passed = setup.metrics.counter(&OBSERVED, &[name, b"success"]);
+            let failed = setup.metrics.counter(&OBSERVED, &[name, b"failure"]);
+            watches.push(Watch {
+                dependency,
+                cluster: cluster.clone(),
+                passed,
+                failed,
+            });
+        }
+    }
+    watches
 }
 
 #[cfg(test)]
