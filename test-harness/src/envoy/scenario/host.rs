@@ -35,6 +35,8 @@ pub struct EnvoyHost {
     modules: Modules,
     workers: u32,
     records: Vec<String>,
+    /// Behaviour of the clusters in the first case: in force before Envoy starts, since a plugin's first call comes with its first tick.
+    opening: BTreeMap<String, Cluster>,
     running: Option<Running>,
     choices: Choices,
     refusal: Vec<log::LogLine>,
@@ -77,6 +79,11 @@ impl EnvoyHost {
             modules,
             workers,
             records: records.into_iter().collect(),
+            opening: group
+                .cases
+                .first()
+                .map(|case| case.clusters.clone())
+                .unwrap_or_default(),
             running: None,
             choices: Choices::default(),
             refusal: Vec::new(),
@@ -121,7 +128,8 @@ impl ScenarioHost for EnvoyHost {
         let certificates = tempfile::tempdir()?;
         let identity = Authority::new("scenario")?.server(&["gateway.example.org"])?;
         let (certificate, key) = identity.write(certificates.path(), "gateway")?;
-        let cast = Cast::start(setup)?;
+        let mut cast = Cast::start(setup)?;
+        cast.begin(&self.opening)?;
         let tls = Certificate {
             certificate: &certificate,
             key: &key,
