@@ -1,8 +1,8 @@
 //! Configuration of `template`, as it is spelled in JSON.
 
 use launchgate_sdk::ConfigErrors;
-use launchgate_sdk::headers::InvalidHeader;
 use launchgate_sdk::config::Decode;
+use launchgate_sdk::headers::InvalidHeader;
 
 /// The configuration.
 #[derive(Debug, Clone, Decode)]
