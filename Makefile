@@ -116,6 +116,13 @@ host-truth: witness $(TOOLS)/stamps/envoy ## Record the golden traces anew on th
 	cargo build --locked --workspace --example host-truth
 	$(TARGET_DIR)/debug/examples/host-truth $(TRACE)
 
+.PHONY: bench
+bench: deps build ## What every filter costs on the real Envoy, in docs/benchmarks.md (about 8 minutes; QUICK=1: one, in .tools/)
+	CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="$(WASM_RUSTFLAGS)" CARGO_INCREMENTAL=0 \
+	  cargo build --release --locked --target wasm32-wasip1 -p launchgate-sdk --example empty
+	@mkdir -p $(TOOLS)/bench
+	$(LAUNCHGATE) bench --empty $(TARGET_DIR)/wasm32-wasip1/release/examples/empty.wasm $(if $(QUICK),--quick --out $(TOOLS)/bench,--out docs)
+
 .PHONY: manifests-check
 manifests-check: ## Every shipped manifest: shape, rules, plugin configs (schema and wasm), overlays
 	$(LAUNCHGATE) check envoy-configs/istio envoy-configs/envoy-gateway

@@ -1,5 +1,6 @@
 //! The `launchgate` command: one module a subcommand.
 
+mod bench;
 mod check;
 mod configure;
 mod demo;
@@ -35,6 +36,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    Bench(bench::Args),
     Check(check::Args),
     Image(image::Args),
     Matrix(matrix::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Bench(args) => bench::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Image(args) => image::run(&args),
         Command::Matrix(args) => matrix::run(&args),

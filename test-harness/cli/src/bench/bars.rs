@@ -1,0 +1,45 @@
+//! The bars that a run is held to, and whether it met them.
+
+use std::fmt::Write as _;
+
+use super::report::Report;
+use super::variant::PLUGINS;
+
+/// Writes the table.
+pub(crate) fn write(report: &Report<'_>, text: &mut String) {
+    text.push_str("\n## Bars\n\nOf what each adds to no filter.\n\n| bar | measured | limit | met |\n| --- | ---: | ---: | --- |\n");
+    let added = |name: &str| report.added_by(name);
+    let mut bar = |what: &str, measured: Option<f64>, limit: Option<f64>| {
+        if let (Some(measured), Some(limit)) = (measured, limit) {
+            let met = if measured <= limit { "yes" } else { "no" };
+            let _ = writeln!(
+                text,
+                "| {what} | {measured:.1} µs | {limit:.1} µs | {met} |"
+            );
+        }
+    };
+    let empty = added("empty filter");
+    for plugin in PLUGINS {
+        bar(
+            &format!("`{plugin}` on a request that it only passes: 1.5 times the empty filter"),
+            added(&format!("{plugin}, passing")),
+            empty.map(|empty| empty * 1.5),
+        );
+    }
+    let suite = added("suite");
+    bar(
+        "`suite`: 0.6 times the chain of six",
+        suite,
+        added("chain of six").map(|chain| chain * 0.6),
+    );
+    bar(
+        "`suite`: below the six Lua filters",
+        suite,
+        added("Lua: chain of six"),
+    );
+    bar(
+        "`suite`, the goal beyond: 2 times the empty filter",
+        suite,
+        empty.map(|empty| empty * 2.0),
+    );
+}
