@@ -292,6 +292,8 @@ impl Router {
         }
         match reply.fail {
             Some(Failure::Refused) => {
+                // Without a connection no upstream has seen the request.
+                exchange.borrow_mut().upstream = None;
                 let details = "upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_Connection_refused}";
                 return self.refuse(
                     chain,
