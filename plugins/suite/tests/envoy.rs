@@ -1,7 +1,13 @@
 //! The shipped gateways in the real Envoy: `suite.yaml`, and `full-chain.yaml`, which must do the same. Needs `make build` and
 //! `make deps`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 use std::time::Duration;
 

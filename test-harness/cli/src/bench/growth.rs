@@ -116,7 +116,7 @@ fn bodies(plugins: &[(String, Option<Plugin>)], requests: usize) -> Result<Table
         .concurrency(1)
         .log_level("error")
         .start()?;
-    let measured = table(
+    table(
         "bytes of a response body, streamed",
         &BODIES,
         plugins,
@@ -129,8 +129,7 @@ fn bodies(plugins: &[(String, Option<Plugin>)], requests: usize) -> Result<Table
                 requests,
             )
         },
-    );
-    measured
+    )
 }
 
 /// Route templates of `metrics`: the request matches the last one. `None` where the module is not built.

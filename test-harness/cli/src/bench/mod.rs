@@ -10,6 +10,8 @@
 //!    its own for each module; instructions and host calls from the emulator.
 //! 5. Rounds end when the time is up; at least three are made. It writes `benchmarks.md` and `benchmarks.svg`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
+
 mod bars;
 mod emulated;
 mod gateway;
