@@ -1,5 +1,6 @@
 //! Virtual time, and what falls due in it.
 //!
+//! The wall clock can be stepped back and forth; what falls due does not notice.
 //! Time moves only when the emulator moves it; events at one instant happen in the order in which they were scheduled.
 
 use std::collections::BTreeMap;
@@ -35,6 +36,14 @@ impl<E> Clock<E> {
     /// Wall time in nanoseconds.
     pub fn wall(&self) -> u64 {
         self.start.saturating_add(self.now)
+    }
+
+    /// Steps the wall clock, never to before 1970.
+    pub fn leap(&mut self, nanos: u64, back: bool) {
+        self.start = match back {
+            true => self.start.saturating_sub(nanos),
+            false => self.start.saturating_add(nanos),
+        };
     }
 
     /// Lets an event fall due after so many nanoseconds.

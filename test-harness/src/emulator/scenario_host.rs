@@ -297,6 +297,11 @@ impl ScenarioHost for EmulatorHost {
             let until = gateway.world.borrow().clock.now() + nanos(span.0);
             gateway.run_until(until, || false);
         }
+        if let Some(leap) = step.clock {
+            let gateway = self.gateway()?;
+            let clock = &mut gateway.world.borrow_mut().clock;
+            clock.leap(nanos(leap.by), leap.back);
+        }
         if let Some(id) = &step.finish {
             let exchange = self.find(id)?;
             self.wait(&exchange, None)?;

@@ -406,6 +406,7 @@ fn check_step(step: &Step) -> Result<(), String> {
     let actions = [
         step.request.is_some(),
         step.advance.is_some(),
+        step.clock.is_some(),
         step.finish.is_some(),
         step.abort.is_some(),
         step.clusters.is_some(),
@@ -434,6 +435,9 @@ fn emulator_only(scenario: &Scenario, case: &Case, steps: &[Step]) -> Option<Str
     for step in steps {
         if step.shared_data.is_some() {
             return because("`shared_data` set-up");
+        }
+        if step.clock.is_some() {
+            return because("`clock`");
         }
         if step.faults.is_some() {
             return because("`faults`");

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::expect::Expect;
 use super::schema::{Cluster, Level, Reply};
-use super::text::{Bytes, Headers, Span};
+use super::text::{Bytes, Headers, Leap, Span};
 
 /// One step: exactly one action (or none, to check what has happened so far), then expectations.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -20,6 +20,9 @@ pub struct Step {
     pub request: Option<Request>,
     /// Let time pass: ticks, call-out answers and time-outs that fall due happen in order.
     pub advance: Option<Span>,
+    /// Step the wall clock, as an administrator or a bad time server would. Ticks, time-outs and the monotonic clock do not
+    /// notice. Emulator only.
+    pub clock: Option<Leap>,
     /// Wait for a background request to end.
     pub finish: Option<String>,
     /// The client of a background request hangs up.

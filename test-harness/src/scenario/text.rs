@@ -199,6 +199,44 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
+/// A step of the wall clock: a span with a sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leap {
+    /// How far.
+    pub by: Duration,
+    /// Whether it goes back.
+    pub back: bool,
+}
+
+impl<'de> Deserialize<'de> for Leap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (back, span) = match (text.strip_prefix('-'), text.strip_prefix('+')) {
+            (Some(span), _) => (true, span),
+            (_, Some(span)) => (false, span),
+            _ => {
+                return Err(D::Error::custom(format!(
+                    "`{text}` has no sign; expected a leap such as `-1h` or `+90m`"
+                )));
+            }
+        };
+        let by = humantime::parse_duration(span).map_err(|e| {
+            D::Error::custom(format!("`{text}` is no leap such as `-1h` or `+90m`: {e}"))
+        })?;
+        Ok(Leap { by, back })
+    }
+}
+
+impl JsonSchema for Leap {
+    fn schema_name() -> Cow<'static, str> {
+        "Leap".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[+-]", "examples": ["-1h", "+90m"] })
+    }
+}
+
 impl JsonSchema for Span {
     fn schema_name() -> Cow<'static, str> {
         "Span".into()

@@ -6,7 +6,8 @@
 //! 3. **Asserted** ([`ledger`]): no answer but the expected one, and none missing; every worker answers; panics of the plugins 0;
 //!    sent = counted = lines in the access log, exactly; resident memory after = before, within 5 % (after a warm-up).
 //!
-//! The wall clock is not moved here; the emulator's scenarios do that.
+//! The wall clock of a real process cannot be stepped without stepping the machine's: the emulator's can, and
+//! `plugins/suite/tests/clock.rs` steps it through hours of such a run, by days back and forth.
 
 mod draw;
 mod faults;
