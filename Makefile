@@ -75,7 +75,7 @@ test: deps build probes ## Everything that CI runs
 	cargo test --locked --workspace
 	$(MAKE) test-wasm
 	$(MAKE) scenarios
-	.ci/reproduce plugins/tls
+	.ci/reproduce
 	$(MAKE) deny
 	$(MAKE) lint
 

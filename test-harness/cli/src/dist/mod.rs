@@ -48,15 +48,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         "{:<12} {:>12} {:>10} {:>10} {:>8}",
         "module", "code+data", "limit", "names", "file"
     );
-    for folder in &args.plugins {
-        let plugin = Plugin::read(folder, &args.descriptions)?;
-        let name = plugin.name();
-        // Cargo names a library after its crate, with `_` for `-`.
-        let built = args
-            .modules
-            .join(format!("{}.wasm", name.replace('-', "_")));
-        let wasm = module::finish(&built, &plugin.phases, &args.wasm_opt)
-            .with_context(|| format!("{}", built.display()))?;
+    let plugins: Vec<_> = args
+        .plugins
+        .iter()
+        .map(|folder| Plugin::read(folder, &args.descriptions))
+        .collect::<anyhow::Result<_>>()?;
+    for (plugin, wasm) in plugins.iter().zip(finished(&plugins, args)) {
+        let (name, wasm) = (plugin.name(), wasm?);
         let sizes = module::Sizes::of(&wasm)?;
         println!(
             "{name:<12} {:>9} kB {:>7} kB {:>7} kB {:>5} kB",
@@ -76,7 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         write_json(args, &format!("{name}.schema.json"), &plugin.schema)?;
         write_json(args, &format!("{name}.metrics.json"), &plugin.metrics)?;
         if name != UNPUBLISHED {
-            entries.push(entry(&plugin, &wasm)?);
+            entries.push(entry(plugin, &wasm)?);
         }
     }
     write_json(
@@ -91,6 +89,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    })
+}
+
+/// The modules as they are shipped, all made at once: wasm-opt uses one core.
+fn finished(plugins: &[Plugin], args: &Args) -> Vec<anyhow::Result<Vec<u8>>> {
+    let finish = |plugin: &Plugin| {
+        // Cargo names a library after its crate, with `_` for `-`.
+        let file = format!("{}.wasm", plugin.name().replace('-', "_"));
+        let built = args.modules.join(file);
+        module::finish(&built, &plugin.phases, &args.wasm_opt)
+            .with_context(|| format!("{}", built.display()))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = plugins
+            .iter()
+            .map(|plugin| scope.spawn(move || finish(plugin)))
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| {
+                thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
+            .collect()
     })
 }
 
