@@ -58,6 +58,8 @@ mod compose;
 pub mod describe;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
+#[cfg(not(target_family = "wasm"))]
+pub mod fuzz;
 #[cfg(all(target_arch = "wasm32", target_os = "wasi"))]
 pub mod host;
 

@@ -1,8 +1,6 @@
 //! Every parser of the SDK against mutated input: none panics, and what was understood is understood again when it is written.
 //!
-//! 1. The seeds are lines of `tests/corpus/<parser>.txt`. A mutant is a seed with one to eight changes: a bit, a byte, a cut, a
-//!    repetition, a piece of another seed, a piece from a list of awkward ones.
-//! 2. The draws are seeded, so that a run repeats: what fails once fails each time. `FUZZ_MUTANTS=` makes more.
+//! The seeds are lines of `tests/corpus/<parser>.txt`; [`launchgate_sdk::fuzz`] mutates them.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,81 +14,12 @@ use std::collections::BTreeMap;
 use launchgate_sdk::claim::{ClaimConfig, ClaimSource};
 use launchgate_sdk::config::Parsed;
 use launchgate_sdk::cookie::{self, SetCookie};
+use launchgate_sdk::fuzz::{fuzz, fuzz_bytes};
 use launchgate_sdk::headers::Headers;
 use launchgate_sdk::path::{self, RequestPath};
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::trace::{B3, Baggage, SentryTrace, TraceParent, TraceState};
 use launchgate_sdk::{Cidr, Peer, Period, Timestamp, retry_after};
-
-const MUTANTS: u64 = 20_000;
-const AWKWARD: &[&[u8]] = &[
-    b"\xff\xfe",
-    b"\0",
-    b"\r\n",
-    b"%",
-    b"%zz",
-    b"${",
-    b"}",
-    b"\\u",
-    b"=",
-    b";",
-    b",",
-    b"-",
-    b"9999999999999999999999",
-    b"\xc3",
-    b"\xf0\x9f\x98\x80",
-    b"\"",
-    b"[",
-    b"..",
-];
-
-/// SplitMix64.
-struct Draw(u64);
-
-impl Draw {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        usize::try_from((z ^ (z >> 31)) % u64::try_from(bound.max(1)).unwrap()).unwrap()
-    }
-}
-
-fn mutate(seeds: &[&[u8]], draw: &mut Draw) -> Vec<u8> {
-    let mut bytes = seeds[draw.below(seeds.len())].to_vec();
-    for _ in 0..=draw.below(8) {
-        let at = draw.below(bytes.len() + 1);
-        match draw.below(6) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << draw.below(8),
-            1 => bytes.insert(at, u8::try_from(draw.below(256)).unwrap()),
-            2 => bytes.truncate(at),
-            3 => {
-                let piece = bytes[at..].to_vec();
-                bytes.extend(piece);
-            }
-            4 => {
-                let other = seeds[draw.below(seeds.len())];
-                bytes.extend(&other[draw.below(other.len())..]);
-            }
-            _ => drop(bytes.splice(at..at, AWKWARD[draw.below(AWKWARD.len())].iter().copied())),
-        }
-        bytes.truncate(4096);
-    }
-    bytes
-}
-
-/// Gives the parser every seed as it is, then the mutants.
-fn fuzz(corpus: &str, mut parser: impl FnMut(&[u8])) {
-    let seeds: Vec<&[u8]> = corpus.lines().map(str::as_bytes).collect();
-    assert!(seeds.len() >= 5, "{} seeds", seeds.len());
-    seeds.iter().for_each(|seed| parser(seed));
-    let mutants = std::env::var("FUZZ_MUTANTS").map_or(MUTANTS, |text| text.parse().unwrap());
-    let mut draw = Draw(7);
-    for _ in 0..mutants {
-        parser(&mutate(&seeds, &mut draw));
-    }
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -173,14 +102,49 @@ fn address_ranges_and_peers() {
 }
 
 #[test]
-fn periods_and_retry_after() {
+fn header_maps() {
+    let hex = |line: &str| -> Vec<u8> {
+        (0..line.len() / 2)
+            .map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap())
+            .collect()
+    };
+    let maps: Vec<_> = include_str!("corpus/header-map.txt")
+        .lines()
+        .map(hex)
+        .collect();
+    let seeds: Vec<_> = maps.iter().map(Vec::as_slice).collect();
+    fuzz_bytes(&seeds, |bytes| {
+        let read = Headers::decode(bytes.to_vec());
+        // Counts and sizes may lie; what was read is never more than there was.
+        let size: usize = read
+            .iter()
+            .map(|(name, value)| name.len() + value.len())
+            .sum();
+        assert!(size <= bytes.len(), "{bytes:?}");
+        let again = Headers::from_pairs(read.iter());
+        assert!(again.iter().eq(read.iter()), "{bytes:?}");
+    });
+}
+
+#[test]
+fn periods() {
     fuzz(include_str!("corpus/period.txt"), |bytes| {
         let text = text(bytes);
         if let Some(read) = Period::parse(&text) {
             assert_eq!(Period::parse(&read.to_string()), Some(read), "{text:?}");
         }
-        retry_after::parse(&text, Timestamp::default());
-        retry_after::parse_http_date(&text);
+    });
+}
+
+#[test]
+fn retry_after_as_seconds_and_as_date() {
+    let now = Timestamp::from_seconds(1_795_348_800);
+    fuzz(include_str!("corpus/retry-after.txt"), |bytes| {
+        let headers = Headers::from_pairs([("retry-after", bytes)]);
+        if let Some(wait) = retry_after::read(&headers, now) {
+            assert!(wait <= retry_after::LONGEST, "{bytes:?}");
+        }
+        retry_after::parse_http_date(&text(bytes));
     });
 }
 

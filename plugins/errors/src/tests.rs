@@ -14,6 +14,7 @@ use crate::Errors;
 mod alerts;
 mod delivery;
 mod events;
+mod fuzz;
 mod validation;
 
 type Worker = Host<Member<Errors>>;
