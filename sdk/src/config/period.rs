@@ -79,10 +79,13 @@ impl From<Period> for Duration {
     }
 }
 
-/// The largest unit that divides it.
+/// The largest unit that divides it; less than a microsecond is a decimal of seconds.
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
+        if !nanos.is_multiple_of(1000) {
+            return write!(f, "{}.{:09}s", self.0.as_secs(), self.0.subsec_nanos());
+        }
         let (name, unit) = UNITS
             .iter()
             .rev()
