@@ -3,7 +3,9 @@
 //! - [`scenario`]: the language, and the check of what happened against what was expected
 //! - [`emulator`]: a proxy-wasm host on wasmtime in virtual time, held to what Envoy does
 //! - [`envoy`]: a runner for the real Envoy
+//! - [`phase_suite`]: a foreign form of tests, run as it is
 
 pub mod emulator;
 pub mod envoy;
+pub mod phase_suite;
 pub mod scenario;

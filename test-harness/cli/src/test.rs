@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use launchgate_harness::emulator::{EmulatorHost, Modules};
 use launchgate_harness::envoy::scenario::{run_diff, run_envoy};
+use launchgate_harness::phase_suite::{self, PhaseSuite};
 use launchgate_harness::scenario::ScenarioFile;
 use launchgate_harness::scenario::fuzz::fuzz;
 use launchgate_harness::scenario::run::{CaseResult, emulate_with};
@@ -28,9 +29,10 @@ use crate::report::{Format, Report};
   launchgate test tls --mode diff                         on the emulator and on a real Envoy; a difference fails
   launchgate test tls --fault proxy_http_call=10          every call-out is refused by the host
   launchgate test tls --fuzz 10000                        hostile requests; what breaks is shrunk to a scenario
+  launchgate test ./mine.wasm tests.textpb --config c.txt a test suite of Google's Service Extensions
   launchgate test --schema > scenario.schema.json         the JSON Schema, for editors")]
 pub(crate) struct Args {
-    /// A plugin's name, a module (.wasm, .wat), and scenario files or folders, in any order.
+    /// A plugin's name, a module (.wasm, .wat), scenario files or folders, test suites (.textpb), in any order.
     targets: Vec<PathBuf>,
     /// Where to run: the emulator, a real Envoy, or both, where any difference fails.
     #[arg(long, value_enum, default_value_t = Mode::Emulate)]
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Folder with the plugins' modules.
     #[arg(long, default_value = "dist")]
     dist: PathBuf,
+    /// Plugin configuration for test suites (.textpb) that name none.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Worker counts instead of the files' own.
     #[arg(long, value_delimiter = ',')]
     workers: Vec<u32>,
@@ -116,7 +121,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn fuzz_all(args: &Args, runs: u64) -> anyhow::Result<ExitCode> {
-    let (modules, files) = targets(args)?;
+    let Targets { modules, files, .. } = targets(args)?;
     for path in files {
         let mut file = ScenarioFile::read(&path)?;
         select(&mut file, args);
@@ -134,10 +139,22 @@ fn fuzz_all(args: &Args, runs: u64) -> anyhow::Result<ExitCode> {
 }
 
 fn run_all(args: &Args) -> anyhow::Result<Report> {
-    let (modules, files) = targets(args)?;
+    let Targets {
+        modules,
+        files,
+        module,
+    } = targets(args)?;
     let faults = faults(&args.fault)?;
     let mut report = Report::default();
     for path in files {
+        if PhaseSuite::recognizes(&path) {
+            report.add(
+                &path,
+                suite(&path, module.as_deref(), &modules, args)?,
+                Vec::new(),
+            );
+            continue;
+        }
         let mut file = ScenarioFile::read(&path)?;
         select(&mut file, args);
         let mut traces = Vec::new();
@@ -156,9 +173,49 @@ fn run_all(args: &Args) -> anyhow::Result<Report> {
     Ok(report)
 }
 
-/// Sorts what was named into modules and scenario files.
-fn targets(args: &Args) -> anyhow::Result<(Modules, Vec<PathBuf>)> {
+/// A suite of another tester, on the module that it names or that was named last.
+fn suite(
+    path: &Path,
+    module: Option<&Path>,
+    modules: &Modules,
+    args: &Args,
+) -> anyhow::Result<Vec<CaseResult>> {
+    if args.mode != Mode::Emulate {
+        bail!(
+            "{}: its phases are single callbacks, which no real Envoy can be asked for; expected --mode emulate",
+            path.display()
+        );
+    }
+    let mut suite = PhaseSuite::read(path)?;
+    suite.select(args.case.as_deref().unwrap_or_default());
+    let module = module.map(Path::to_path_buf).or_else(|| suite.module());
+    let module = module.with_context(|| {
+        format!(
+            "{}: expected a .wasm or .wat module to run it on",
+            path.display()
+        )
+    })?;
+    let config = match &args.config {
+        Some(path) => {
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?
+        }
+        None => Vec::new(),
+    };
+    Ok(phase_suite::run(&suite, &modules.get(&module)?, &config))
+}
+
+/// What was named on the command line.
+struct Targets {
+    modules: Modules,
+    files: Vec<PathBuf>,
+    /// The last module.
+    module: Option<PathBuf>,
+}
+
+/// Sorts what was named into modules and files.
+fn targets(args: &Args) -> anyhow::Result<Targets> {
     let mut named = BTreeMap::new();
+    let mut module = None;
     let mut files = Vec::new();
     for target in &args.targets {
         let suffix = target
@@ -172,15 +229,18 @@ fn targets(args: &Args) -> anyhow::Result<(Modules, Vec<PathBuf>)> {
                     .unwrap_or_default()
                     .to_string_lossy()
                     .into_owned();
-                named.insert(name, std::path::absolute(target)?);
+                let path = std::path::absolute(target)?;
+                module = Some(path.clone());
+                named.insert(name, path);
             }
+            _ if PhaseSuite::recognizes(target) => files.push(target.clone()),
             "yaml" | "yml" => files.push(target.clone()),
             _ if target.is_dir() => files.extend(scenarios_in(target)?),
             _ => {
                 let folder = Path::new("plugins").join(target).join("scenarios");
                 if !folder.is_dir() {
                     bail!(
-                        "{}: expected a plugin's name, a .wasm or .wat module, a .yaml scenario, or a folder",
+                        "{}: expected a plugin's name, a .wasm or .wat module, a .yaml scenario, a .textpb suite, or a folder",
                         target.display()
                     );
                 }
@@ -191,7 +251,11 @@ fn targets(args: &Args) -> anyhow::Result<(Modules, Vec<PathBuf>)> {
     if files.is_empty() {
         bail!("no scenarios: name a plugin, a .yaml file, or a folder with some");
     }
-    Ok((Modules::new(args.dist.clone()).with_names(named), files))
+    Ok(Targets {
+        modules: Modules::new(args.dist.clone()).with_names(named),
+        files,
+        module,
+    })
 }
 
 fn scenarios_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

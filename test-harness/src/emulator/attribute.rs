@@ -76,7 +76,11 @@ fn of_plugin(state: &VmState, parts: &[&str]) -> Option<Attribute> {
 fn of_stream(state: &VmState, stream: &Stream, parts: &[&str]) -> Option<Attribute> {
     let exchange = stream.exchange.borrow();
     let info = &exchange.info;
-    if let Some(value) = info.attributes.get(&parts.join(".")) {
+    let path = parts.join(".");
+    if let Some(value) = info.raw_attributes.get(&path) {
+        return text(value);
+    }
+    if let Some(value) = info.attributes.get(&path) {
         return from_json(value);
     }
     match parts {

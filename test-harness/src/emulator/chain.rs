@@ -52,21 +52,8 @@ impl Chain {
         if !create || vm.dead().is_some() {
             return None;
         }
-        let id = {
-            let mut state = vm.state_mut();
-            let id = state.next_context;
-            state.next_context += 1;
-            let stream = Box::new(Stream::new(Rc::clone(exchange), index));
-            state.contexts.insert(
-                id,
-                Context {
-                    root,
-                    plugin,
-                    kind: Kind::Stream(stream),
-                },
-            );
-            id
-        };
+        let stream = Box::new(Stream::new(Rc::clone(exchange), index));
+        let id = vm.add_context(Some(root), plugin, Kind::Stream(stream));
         if let Some(filter) = exchange.borrow_mut().filters.get_mut(index) {
             filter.context = id;
         }

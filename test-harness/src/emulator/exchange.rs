@@ -140,6 +140,8 @@ pub struct StreamInfo {
     pub tls: Option<Tls>,
     /// `HTTP/1.1` or `HTTP/2`.
     pub protocol: &'static str,
+    /// Attributes as bytes, for a host that has no scenario.
+    pub raw_attributes: BTreeMap<String, Vec<u8>>,
     /// Attributes that a scenario sets.
     pub attributes: BTreeMap<String, Value>,
     /// Dynamic metadata by filter.
@@ -173,6 +175,29 @@ pub struct StreamInfo {
 }
 
 impl Exchange {
+    /// An exchange that has not begun.
+    pub fn new(id: Option<String>, number: u64, request: HeaderMap) -> Self {
+        Exchange {
+            id,
+            number,
+            filters: Vec::new(),
+            request,
+            request_trailers: None,
+            response: None,
+            response_trailers: None,
+            upstream: None,
+            upstream_done: false,
+            reply: None,
+            client: None,
+            local: false,
+            ended: false,
+            complete: false,
+            hung: None,
+            route: None,
+            info: StreamInfo::default(),
+        }
+    }
+
     /// Forgets the route, as each write to the request headers does.
     pub fn clear_route(&mut self) {
         if !self.local && self.response.is_none() {

@@ -148,23 +148,9 @@ impl Gateway {
             trailers.add(name, value);
         }
         Exchange {
-            id: request.id.clone(),
-            number: self.exchanges,
-            filters: Vec::new(),
-            request: headers,
             request_trailers: (!trailers.is_empty()).then_some(trailers),
-            response: None,
-            response_trailers: None,
-            upstream: None,
-            upstream_done: false,
             reply: request.upstream.clone(),
-            client: None,
-            local: false,
-            ended: false,
-            complete: false,
-            hung: None,
-            route: None,
-            info: Default::default(),
+            ..Exchange::new(request.id.clone(), self.exchanges, headers)
         }
     }
 

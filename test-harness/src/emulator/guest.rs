@@ -13,7 +13,7 @@ use wasmtime::{
     WasmBacktrace,
 };
 
-use super::context::Context;
+use super::context::{Context, Kind};
 use super::module::Module;
 use super::plugin::PluginInfo;
 use super::stats::MetricIds;
@@ -240,6 +240,16 @@ impl Vm {
     /// Why it is dead, if it is.
     pub fn dead(&self) -> Option<String> {
         self.state().dead.clone()
+    }
+
+    /// Makes a context under a root context (without one, it is a root itself); the guest is not told.
+    pub fn add_context(&self, root: Option<u32>, plugin: Rc<PluginInfo>, kind: Kind) -> u32 {
+        let mut state = self.state_mut();
+        let id = state.next_context;
+        state.next_context += 1;
+        let root = root.unwrap_or(id);
+        state.contexts.insert(id, Context { root, plugin, kind });
+        id
     }
 
     /// Calls a callback on a context: `args` follow the context's id.

@@ -24,6 +24,7 @@ mod header_map;
 mod linker;
 mod memory;
 mod module;
+mod phases;
 mod plugin;
 mod router;
 mod scenario_host;
@@ -35,6 +36,8 @@ mod wasi;
 mod world;
 
 pub use choices::Choices;
+pub use exchange::LocalReply;
 pub use flaw::Flaw;
 pub use module::{Module, ModuleError};
+pub use phases::{Phase, PhaseHost, PhaseOutcome};
 pub use scenario_host::{EmulatorHost, Modules};

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::context::{Context, Kind, Root};
+use super::context::{Kind, Root};
 use super::guest::{Vm, VmSettings};
 use super::module::Module;
 use super::plugin::{PluginInfo, config_bytes};
@@ -243,21 +243,7 @@ pub fn new_vm(
 
 /// Makes a root context: create, `on_vm_start`, `on_configure`. `None` if one of them says no or traps.
 pub fn configure(vm: &Rc<Vm>, info: &Rc<PluginInfo>) -> Option<u32> {
-    let root = {
-        let mut state = vm.state_mut();
-        let root = state.next_context;
-        state.next_context += 1;
-        let kind = Kind::Root(Root::default());
-        state.contexts.insert(
-            root,
-            Context {
-                root,
-                plugin: Rc::clone(info),
-                kind,
-            },
-        );
-        root
-    };
+    let root = vm.add_context(None, Rc::clone(info), Kind::Root(Root::default()));
     let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     if vm.call(root, "proxy_on_context_create", &[0]).failed() {
         return None;

@@ -107,6 +107,26 @@ pub struct Plugin {
     pub max_memory: Option<u64>,
 }
 
+impl Plugin {
+    /// A plugin of this name with a configuration, and nothing else said of it.
+    pub fn plain(plugin: &str, config: Option<Value>) -> Self {
+        Plugin {
+            plugin: plugin.to_owned(),
+            name: None,
+            root_id: String::new(),
+            vm_id: String::new(),
+            config,
+            vm_config: None,
+            env: BTreeMap::new(),
+            failure_policy: FailurePolicy::default(),
+            reload_backoff: None,
+            allow_on_headers_stop_iteration: false,
+            max_instructions: None,
+            max_memory: None,
+        }
+    }
+}
+
 /// Envoy's failure policies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
