@@ -32,40 +32,36 @@ fn launchgate(arguments: &[&str], input: &str, key: &str) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?.trim().to_owned())
 }
 
-/// `health` with the feature `sealed`, in a target folder of its own: another build must not take its place.
+/// `health` as `make … SEALED=1` builds it, in a target folder of its own: another build must not take its place.
 fn sealed_module() -> Result<PathBuf> {
     let command = PathBuf::from(env!("CARGO_BIN_EXE_launchgate"));
     let target = command
         .parent()
         .and_then(|debug| debug.parent())
-        .context("target")?;
-    let target = target.join("sealed");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args([
-            "build",
-            "--quiet",
-            "--locked",
-            "--profile",
-            "wasm-dev",
-            "--target",
-            "wasm32-wasip1",
-        ])
-        .args(["--package", "launchgate-health", "--example", "health"])
-        .args([
-            "--package",
-            "launchgate-sdk",
-            "--features",
-            "launchgate-sdk/sealed",
-        ])
-        .arg("--target-dir")
-        .arg(&target)
-        .current_dir(workspace());
+        .context("target")?
+        .join("sealed");
+    let made = Command::new("make")
+        .args(["modules", "SEALED=1", "FOLDERS=plugins/health"])
+        .env_remove("MAKEFLAGS")
+        .env("CARGO_TARGET_DIR", &target)
+        .current_dir(workspace())
+        .output()?;
     ensure!(
-        cargo.status()?.success(),
-        "the module with the feature `sealed` does not build"
+        made.status.success(),
+        "make modules SEALED=1: {}",
+        String::from_utf8_lossy(&made.stderr)
     );
-    Ok(target.join("wasm32-wasip1/wasm-dev/examples/health.wasm"))
+    Ok(target.join("wasm32-wasip1/release/examples/health.wasm"))
+}
+
+/// The same value with one bit of its ciphertext turned over.
+fn tampered(sealed: &str) -> Result<String> {
+    let (head, last) = sealed
+        .strip_suffix('}')
+        .and_then(|value| value.split_at_checked(value.len() - 6))
+        .context("a sealed value")?;
+    let turned = if last.starts_with('A') { "B" } else { "A" };
+    Ok(format!("{head}{turned}{}}}", &last[1..]))
 }
 
 /// `health` with a sealed drain token, and the key from Envoy's own environment.
@@ -117,18 +113,21 @@ fn a_sealed_secret_opens_in_envoy_with_its_key_and_with_no_other() -> Result<()>
     drop(envoy);
 
     let other = launchgate(&["seal", "--new-key"], "", "")?;
+    let changed = tampered(&sealed)?;
+    let unsealed = built_module("health")?;
+    let wrong_key_or_value = "expected a value that was sealed with the key in LAUNCHGATE_SEAL_KEY";
     let refused = [
+        (&module, &sealed, &other, wrong_key_or_value),
+        (&module, &changed, &key, wrong_key_or_value),
         (
-            module,
-            "expected a value that was sealed with the key in LAUNCHGATE_SEAL_KEY",
-        ),
-        (
-            built_module("health")?,
+            &unsealed,
+            &sealed,
+            &key,
             "expected a module built with the feature \"sealed\"",
         ),
     ];
-    for (module, reason) in refused {
-        let validation = gateway(module, &sealed, &other)?.validate()?;
+    for (module, sealed, with, reason) in refused {
+        let validation = gateway(module.clone(), sealed, with)?.validate()?;
         let log: Vec<_> = validation
             .log
             .iter()
@@ -139,10 +138,9 @@ fn a_sealed_secret_opens_in_envoy_with_its_key_and_with_no_other() -> Result<()>
             !validation.accepted && log.contains("drain.token") && log.contains(reason),
             "{log}"
         );
-        assert!(
-            !log.contains(TOKEN) && !log.contains(&key) && !log.contains(&other),
-            "{log}"
-        );
+        for secret in [TOKEN, &key, &other] {
+            assert!(!log.contains(secret), "{log}");
+        }
     }
     Ok(())
 }
