@@ -6,7 +6,7 @@
 //! 3. Without either, the authority is the name of the cluster and the path is the plugin's default.
 //! 4. Paths, addresses and header values can be secret (webhooks carry their token there): they are never shown.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::time::Duration;
 
 use crate::config::Decode;
@@ -28,7 +28,7 @@ pub struct CallConfig {
     /// Path with query, begins with `/`. Default: that of `url`, else the plugin's own.
     pub path: Secret,
     /// Further headers, such as `authorization`.
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Map<String, Secret>,
     /// Time until the whole answer must be there, from 1ms to 60s. Default: 2s.
     pub timeout: Option<Period>,
     /// An `http` or `https` address that fills `authority` and `path`.

@@ -9,7 +9,7 @@
 //! 4. A claim is looked up by its whole name first (names may be URLs), then as a path with dots (`realm.user`).
 
 use crate::config::Decode;
-use serde_json::Value;
+use crate::json_tree::Value;
 
 use crate::base64;
 use crate::config::ConfigErrors;
@@ -160,7 +160,7 @@ fn payload(value: &[u8]) -> Option<Value> {
     }
     crate::json_tree::read(&base64::decode(payload)?)
         .ok()
-        .filter(Value::is_object)
+        .filter(|payload| payload.as_object().is_some())
 }
 
 /// How the host gives a value of metadata: a text as it is, a number as 64-bit float, a boolean as one byte.

@@ -30,6 +30,7 @@ pub mod headers;
 pub mod json;
 pub mod json_tree;
 pub mod last_words;
+pub mod map;
 pub mod member;
 pub mod method;
 pub mod metric;

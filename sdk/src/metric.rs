@@ -8,7 +8,7 @@
 //!    since Istio's own tag regexes bite there.
 //! 4. The [`Registry`] numbers the series; the edge defines each at the host once, on first use (Envoy never frees one).
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 /// What kind of metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +115,7 @@ pub struct Histogram(pub(crate) u32);
 #[derive(Debug, Default)]
 pub struct Registry {
     series: Vec<(Kind, String)>,
-    by_name: BTreeMap<String, u32>,
+    by_name: Map<String, u32>,
 }
 
 impl Registry {

@@ -8,10 +8,10 @@
 //! 3. `webhook`: one JSON object, `{"version": 1, "source", "alert", "status", "severity", "subject", "text", …}`.
 //! 4. `alertmanager`: `POST /api/v2/alerts`. A firing alert ends by itself at `until`, a resolved one at its end.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use crate::config::Decode;
-use serde_json::{Map, Value, json};
+use crate::json_tree::{Object, Value, json};
 
 use crate::call::Call;
 use crate::call_config::{CallConfig, CallTarget};
@@ -35,11 +35,11 @@ pub struct NotifierConfig {
     /// Path with query. Default: that of `url`, else `/api/v2/alerts` for Alertmanager and `/` for the others.
     pub path: Secret,
     /// Further headers, such as `authorization`.
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Map<String, Secret>,
     /// Time until the whole answer must be there, from 1ms to 60s. Default: 2s.
     pub timeout: Option<Period>,
     /// Alertmanager: further labels of each alert.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Map<String, String>,
 }
 
 /// What stands at the other end.
@@ -61,7 +61,7 @@ pub enum NotifierKind {
 pub struct Notifier {
     kind: NotifierKind,
     target: CallTarget,
-    labels: BTreeMap<String, String>,
+    labels: Map<String, String>,
 }
 
 /// Whether something is wrong, or is over.
@@ -159,7 +159,7 @@ impl Notifier {
     }
 
     fn alertmanager(&self, notice: &Notice) -> Value {
-        let mut labels: Map<String, Value> = self
+        let mut labels: Object = self
             .labels
             .iter()
             .map(|(name, value)| (name.clone(), clean(value, VALUE_LIMIT).into()))
@@ -218,8 +218,8 @@ impl Status {
     }
 }
 
-fn object(values: &[(&'static str, String)]) -> Map<String, Value> {
-    let mut object = Map::new();
+fn object(values: &[(&'static str, String)]) -> Object {
+    let mut object = Object::new();
     for (name, value) in values.iter().take(FACTS_LIMIT) {
         object.insert((*name).to_owned(), clean(value, VALUE_LIMIT).into());
     }

@@ -9,7 +9,7 @@
 //!    number of templates. Trying alternatives ends after 512 steps; such a path matches nothing.
 //! 5. Two templates that match the same paths are refused: which one a path got would be chance.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use crate::config::Decode;
 
@@ -87,7 +87,7 @@ impl TryFrom<String> for RouteTemplate {
 /// A node of the trie: what may follow, and the template that ends here.
 #[derive(Debug, Clone, Default)]
 struct Node {
-    literals: BTreeMap<Box<[u8]>, u32>,
+    literals: Map<Box<[u8]>, u32>,
     parameter: Option<u32>,
     rest: Option<u32>,
     ends: Option<u32>,
@@ -164,7 +164,9 @@ impl Routes {
         let fresh = u32::try_from(self.nodes.len()).ok()?;
         let node = self.nodes.get_mut(at)?;
         let child = match segment {
-            Segment::Literal(text) => *node.literals.entry(text.as_bytes().into()).or_insert(fresh),
+            Segment::Literal(text) => *node
+                .literals
+                .or_insert_with(text.as_bytes().into(), || fresh),
             Segment::Parameter | Segment::Rest => *node.parameter.get_or_insert(fresh),
         };
         if child == fresh {

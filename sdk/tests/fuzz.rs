@@ -9,10 +9,8 @@
     reason = "a test"
 )]
 
-use std::collections::BTreeMap;
-
 use launchgate_sdk::claim::{ClaimConfig, ClaimSource};
-use launchgate_sdk::config::Parsed;
+use launchgate_sdk::config::{Environment, Parsed};
 use launchgate_sdk::cookie::{self, SetCookie};
 use launchgate_sdk::fuzz::{fuzz, fuzz_bytes};
 use launchgate_sdk::headers::Headers;
@@ -181,7 +179,7 @@ fn unverified_tokens() {
 
 #[test]
 fn configurations() {
-    let environment = BTreeMap::from([("NAME".to_owned(), "}${OTHER}".to_owned())]);
+    let environment = Environment::from([("NAME".to_owned(), "}${OTHER}".to_owned())]);
     fuzz(include_str!("corpus/config.txt"), |bytes| {
         if let Err(errors) = Parsed::read(bytes, &environment) {
             let told = errors.to_string();

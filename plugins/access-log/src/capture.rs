@@ -1,6 +1,6 @@
 //! What is kept of a request until its end: only the headers that a record needs, as the client sent them.
 
-use std::collections::BTreeSet;
+use launchgate_sdk::map::Set;
 
 use launchgate_sdk::Headers;
 use launchgate_sdk::trace::TraceFormat;
@@ -18,7 +18,7 @@ const B3: [&str; 5] = [
 
 /// Names of the headers that a record needs.
 #[derive(Debug)]
-pub(crate) struct Capture(BTreeSet<Vec<u8>>);
+pub(crate) struct Capture(Set<Vec<u8>>);
 
 const ALWAYS: [&str; 8] = [
     ":method",
@@ -35,7 +35,7 @@ impl Capture {
     /// What this configuration needs.
     pub(crate) fn new(config: &Config, fields: &[Field]) -> Self {
         // Inserted one by one: `collect` would bring a sort into the module.
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         let mut insert = |name: &str| {
             names.insert(name.to_ascii_lowercase().into_bytes());
         };

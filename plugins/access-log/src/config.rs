@@ -1,6 +1,6 @@
 //! Configuration of `access-log`, as it is spelled in JSON.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::claim::ClaimConfig;
 use launchgate_sdk::config::Decode;
@@ -31,7 +31,7 @@ pub struct Config {
     /// Where the user id comes from. Default: nowhere.
     pub user_id: UserIdConfig,
     /// Further fields by name. In `ecs` they stand under `labels`, in `otlp` among the attributes.
-    pub fields: BTreeMap<String, FieldConfig>,
+    pub fields: Map<String, FieldConfig>,
     /// Fields of the model to leave out, by their `launchgate` name.
     pub omit: Vec<String>,
     /// Formats of trace headers, the first valid one wins. Default: `traceparent`, `b3`.
@@ -58,7 +58,7 @@ impl Default for Config {
             filter_state_key: "launchgate.access_log".to_owned(),
             hmac_key: Secret::default(),
             user_id: UserIdConfig::default(),
-            fields: BTreeMap::new(),
+            fields: Map::new(),
             omit: Vec::new(),
             trace: vec![TraceFormat::Traceparent, TraceFormat::B3],
             redact: RedactConfig::default(),

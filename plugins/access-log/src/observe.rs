@@ -5,7 +5,7 @@
 //! 2. Every text is redacted here; nothing is cut before.
 //! 3. The client's address is that of the connection, see [`Peer`]; one that a header claims is recorded as claimed.
 
-use std::collections::BTreeSet;
+use launchgate_sdk::map::Set;
 use std::time::Duration;
 
 use launchgate_sdk::claim::{Claim, ClaimSource};
@@ -28,7 +28,7 @@ pub(crate) struct Observer {
     /// Fields of the configuration.
     pub(crate) fields: Vec<Field>,
     /// Fields of the model that are left out.
-    pub(crate) omit: BTreeSet<Name>,
+    pub(crate) omit: Set<Name>,
     /// Formats of trace headers.
     pub(crate) trace: Vec<TraceFormat>,
     /// Where the user id comes from.
@@ -321,7 +321,7 @@ impl Observer {
 /// A record that takes no field that is to be left out.
 struct Out<'a> {
     record: &'a mut Record,
-    omit: &'a BTreeSet<Name>,
+    omit: &'a Set<Name>,
 }
 
 impl Out<'_> {

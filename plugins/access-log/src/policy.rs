@@ -1,6 +1,6 @@
 //! Decides what is recorded, and where it goes.
 
-use std::collections::BTreeSet;
+use launchgate_sdk::map::Set;
 use std::time::Duration;
 
 use launchgate_sdk::hash::Key as HmacKey;
@@ -377,7 +377,7 @@ fn observer(config: &Config, setup: &Setup<'_>, errors: &mut ConfigErrors) -> Ob
         claim.check("user_id.jwt", errors);
     }
     let mut fields = Vec::new();
-    let mut labels = BTreeSet::new();
+    let mut labels = Set::new();
     errors.check(
         config.fields.len() <= 64,
         "fields",
@@ -392,7 +392,7 @@ fn observer(config: &Config, setup: &Setup<'_>, errors: &mut ConfigErrors) -> Ob
         );
         fields.extend(Field::read(name, field, &at, errors));
     }
-    let mut omit = BTreeSet::new();
+    let mut omit = Set::new();
     for (position, name) in config.omit.iter().enumerate() {
         match Name::parse(name) {
             Some(name) => drop(omit.insert(name)),
@@ -419,7 +419,7 @@ fn sinks(
     errors: &mut ConfigErrors,
 ) -> Vec<Sink> {
     errors.check(config.sinks.len() <= 8, "sinks", "expected at most 8 sinks");
-    let mut names = BTreeSet::new();
+    let mut names = Set::new();
     let mut sinks = Vec::new();
     for (position, sink) in config.sinks.iter().enumerate() {
         let at = format!("sinks[{position}]");

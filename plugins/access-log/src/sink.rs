@@ -6,9 +6,9 @@
 //!    (OTLP `partialSuccess`, Elasticsearch `errors`) counts as dropped.
 
 use launchgate_sdk::call_config::CallTarget;
+use launchgate_sdk::json_tree::Value;
 use launchgate_sdk::outbox::{Limits, Outbox, Settlement};
 use launchgate_sdk::{Answer, Call, ConfigErrors, Counter, Effects, Gauge, Registry, Time};
-use serde_json::Value;
 
 use crate::metrics::{BATCHES, DROPPED, QUEUED, QUEUED_BYTES, SENT};
 use crate::record::Record;

@@ -1,6 +1,6 @@
 //! Configuration of a sink.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::call_config::{CallConfig, CallTarget};
@@ -24,7 +24,7 @@ pub struct SinkConfig {
     /// Path with query. Default: that of `url`, else `/v1/logs` for `otlp` and `/` for `ndjson`.
     pub path: Secret,
     /// Further headers, such as `authorization`.
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Map<String, Secret>,
     /// Time until the whole answer must be there, from 1ms to 60s. Default: 2s.
     pub timeout: Option<Period>,
     /// An address that fills `authority` and `path`.

@@ -3,7 +3,7 @@
 //! 1. Equal are errors with the same status, method, route and flags. What does not fit into `max_keys` is one kind.
 //! 2. A window begins with its first error. When it is over, a kind with suppressed errors gives one summary.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::Timestamp;
@@ -48,7 +48,7 @@ pub(crate) struct Storm {
     limit: u32,
     window: Duration,
     max_keys: usize,
-    windows: BTreeMap<Kind, Window>,
+    windows: Map<Kind, Window>,
 }
 
 impl Storm {
@@ -58,7 +58,7 @@ impl Storm {
             limit: config.max_records,
             window: config.window.into(),
             max_keys: config.max_keys as usize,
-            windows: BTreeMap::new(),
+            windows: Map::new(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Storm {
         } else {
             Kind::default()
         };
-        let window = self.windows.entry(kind).or_insert(Window {
+        let window = self.windows.or_insert_with(kind, || Window {
             begin: mono,
             since: wall,
             recorded: 0,

@@ -1,6 +1,6 @@
 //! Configuration of `canary`, as it is spelled in JSON. `settings.rs` checks what the types cannot.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::claim::ClaimConfig;
 use launchgate_sdk::config::Decode;
@@ -55,7 +55,7 @@ pub struct Config {
     /// What is never judged.
     pub ignore: IgnoreConfig,
     /// Who is told of a rollback, by name. Default: nobody.
-    pub notifiers: BTreeMap<String, NotifierConfig>,
+    pub notifiers: Map<String, NotifierConfig>,
 }
 
 /// A rule: all of its conditions hold.
@@ -64,11 +64,11 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
     /// Request headers by name (any case). Of several values one must match.
-    pub headers: BTreeMap<String, TextConfig>,
+    pub headers: Map<String, TextConfig>,
     /// Cookies by name (case-sensitive). Of several values one must match.
-    pub cookies: BTreeMap<String, TextConfig>,
+    pub cookies: Map<String, TextConfig>,
     /// Query parameters by name, percent-decoded. Of several values one must match.
-    pub query: BTreeMap<String, TextConfig>,
+    pub query: Map<String, TextConfig>,
     /// Ranges of which the peer must be in one. Default: any peer.
     pub allow: Vec<Cidr>,
     /// A token that the request must carry. Default: none.
@@ -321,7 +321,7 @@ pub struct FleetConfig {
     /// Path of the query API. Default: that of `url`, else `/api/v1/query`.
     pub path: Secret,
     /// Further headers, such as `authorization`.
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Map<String, Secret>,
     /// Time until the whole answer must be there, from 1ms to 60s. Default: 2s.
     pub timeout: Option<Period>,
     /// An `http` or `https` address that fills `authority` and `path`.
@@ -342,7 +342,7 @@ impl Default for FleetConfig {
             cluster: String::new(),
             authority: String::new(),
             path: Secret::default(),
-            headers: BTreeMap::new(),
+            headers: Map::new(),
             timeout: None,
             url: Secret::default(),
             interval: Period::seconds(5),

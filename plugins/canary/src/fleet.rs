@@ -177,7 +177,7 @@ struct Instant(f64);
 
 impl Decode for Instant {
     fn decode(json: &config::Json, mistakes: &mut config::Mistakes) -> Option<Self> {
-        let number = json.get(1).and_then(config::Json::as_str);
+        let number = json.as_array().and_then(|pair| pair.get(1)?.as_str());
         mistakes
             .noted(number, "expected a time and a number in a string")
             .map(|number| Self(json_tree::number(number).unwrap_or(f64::NAN)))

@@ -79,7 +79,7 @@ impl Rule {
             }
             (header, token.value)
         });
-        let mut texts = |kind: &str, map: std::collections::BTreeMap<String, TextConfig>| {
+        let mut texts = |kind: &str, map: launchgate_sdk::map::Map<String, TextConfig>| {
             map.into_iter()
                 .map(|(name, text)| {
                     let rule = TextRule::new(text, &format!("{at}.{kind}.{name}"), errors);

@@ -1,6 +1,6 @@
 //! Configuration of `errors`, as it is spelled in JSON. `settings.rs` checks it.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::claim::ClaimConfig;
 use launchgate_sdk::config::Decode;
@@ -50,7 +50,7 @@ pub struct Config {
     /// shown with its variable segments as `{id}`. Default: none.
     pub routes: Vec<RouteTemplate>,
     /// Tags of every event: names of letters, digits, `_`, `.`, `:` and `-`, at most 32 characters; values below 200. Default: none.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Map<String, String>,
     /// Who a request is made for: `unique_users` counts them, and events name them by a hash. Default: nobody.
     pub user: Option<User>,
     /// What is filtered besides Sentry's denylist, which nothing overrides.
@@ -66,7 +66,7 @@ pub struct Config {
     /// Whether losses are reported to Sentry. Default: true.
     pub client_reports: bool,
     /// Where notices go, by name. Default: none.
-    pub notifiers: BTreeMap<String, NotifierConfig>,
+    pub notifiers: Map<String, NotifierConfig>,
     /// When people are told. Default: never.
     pub alerts: Vec<Alert>,
 }
@@ -89,7 +89,7 @@ impl Default for Config {
             report: Report::default(),
             ignore: Vec::new(),
             routes: Vec::new(),
-            tags: BTreeMap::new(),
+            tags: Map::new(),
             user: None,
             scrub: Scrub::default(),
             grouping: Grouping::default(),
@@ -97,7 +97,7 @@ impl Default for Config {
             throttle: Throttle::default(),
             queue: Queue::default(),
             client_reports: true,
-            notifiers: BTreeMap::new(),
+            notifiers: Map::new(),
             alerts: Vec::new(),
         }
     }
@@ -227,7 +227,7 @@ pub struct Rule {
     /// Level instead of `error`: `debug`, `info`, `warning`, `error` or `fatal`. Default: as it is.
     pub level: Option<Level>,
     /// Further tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Map<String, String>,
     /// Fingerprint instead of the gateway's. Default: as it is.
     pub fingerprint: Vec<String>,
     /// Share instead of `sample_rate`. Default: as it is.

@@ -4,7 +4,7 @@
 //! 2. An envelope with an event or a transaction has its `event_id`; `sent_at` is the time of sending.
 
 use launchgate_sdk::Timestamp;
-use serde_json::{Map, Value, json};
+use launchgate_sdk::json_tree::{Object, Value, json};
 
 /// An envelope in the making.
 pub(crate) struct Envelope(Vec<u8>);
@@ -12,7 +12,7 @@ pub(crate) struct Envelope(Vec<u8>);
 impl Envelope {
     /// Begins an envelope. `trace`: the dynamic sampling context.
     pub(crate) fn new(event_id: Option<&str>, trace: Option<&Value>, sent_at: Timestamp) -> Self {
-        let mut header = Map::new();
+        let mut header = Object::new();
         if let Some(id) = event_id {
             header.insert("event_id".to_owned(), id.into());
         }
@@ -60,7 +60,7 @@ mod tests {
         .finish();
         let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         assert_eq!(lines.len(), 6, "header, two items of two lines, the end");
-        let json = |at: usize| serde_json::from_slice::<Value>(lines[at]).unwrap();
+        let json = |at: usize| serde_json::from_slice::<serde_json::Value>(lines[at]).unwrap();
         assert_eq!(json(0)["event_id"], "9ec79c33ec9942ab8353589fcb2e04dc");
         assert_eq!(json(0)["sent_at"], "2026-11-22T12:00:00.000Z");
         assert_eq!(

@@ -5,14 +5,14 @@
 //!    context of its own. Everything is filtered ([`crate::scrub`]) and bounded, so an event is far below 1 MiB.
 //! 3. Tags are texts below 200 characters.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::headers::Headers;
+use launchgate_sdk::json_tree::{Value, json};
 use launchgate_sdk::notifier::clean;
 use launchgate_sdk::path::{RequestPath, query};
 use launchgate_sdk::response_flags::names;
 use launchgate_sdk::{Attribute, EndView, Peer, Timestamp};
-use serde_json::{Value, json};
 
 use crate::config::{Level, SendUser};
 use crate::failure::{Failure, Kind};
@@ -45,7 +45,7 @@ pub(crate) struct Story<'a> {
 }
 
 /// The tags of a failure: what rules and alerts can name.
-pub(crate) fn tags(failure: &Failure, identity: &Identity) -> BTreeMap<String, String> {
+pub(crate) fn tags(failure: &Failure, identity: &Identity) -> Map<String, String> {
     let mut tags = identity.tags.clone();
     let mut tag = |name: &str, value: String| {
         if !value.is_empty() {
@@ -78,7 +78,7 @@ pub(crate) fn tags(failure: &Failure, identity: &Identity) -> BTreeMap<String, S
 pub(crate) fn event(
     id: &str,
     failure: &Failure,
-    tags: &BTreeMap<String, String>,
+    tags: &Map<String, String>,
     level: Option<Level>,
     story: &Story<'_>,
 ) -> Value {
@@ -107,7 +107,7 @@ pub(crate) fn event(
 pub(crate) fn bare(
     id: &str,
     failure: &Failure,
-    tags: &BTreeMap<String, String>,
+    tags: &Map<String, String>,
     identity: &Identity,
     at: Timestamp,
 ) -> Value {
@@ -124,7 +124,7 @@ pub(crate) fn bare(
 pub(crate) fn summary(
     id: &str,
     failure: &Failure,
-    tags: &BTreeMap<String, String>,
+    tags: &Map<String, String>,
     identity: &Identity,
     suppressed: u64,
     since: Timestamp,
@@ -152,7 +152,7 @@ pub(crate) fn summary(
 fn skeleton(
     id: &str,
     failure: &Failure,
-    tags: &BTreeMap<String, String>,
+    tags: &Map<String, String>,
     level: Level,
     identity: &Identity,
     at: Timestamp,
@@ -163,10 +163,10 @@ fn skeleton(
         "platform": "other",
         "level": level.as_str(),
         "logger": "launchgate.errors",
-        "environment": identity.environment,
+        "environment": &identity.environment,
         "transaction": clean(&transaction_name(failure.method, &failure.route, failure.kind), 200),
-        "fingerprint": failure.fingerprint,
-        "tags": tags,
+        "fingerprint": failure.fingerprint.clone(),
+        "tags": tags.clone(),
         "sdk": sdk(),
         "exception": {"values": [{
             "type": clean(&failure.what, 128),

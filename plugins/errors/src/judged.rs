@@ -1,6 +1,6 @@
 //! A failure after the rules: whether and how it is told.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::StreamContext;
@@ -21,7 +21,7 @@ use launchgate_sdk::Rate;
 /// A failure after the rules.
 pub(crate) struct Judged {
     pub(crate) failure: Failure,
-    pub(crate) tags: BTreeMap<String, String>,
+    pub(crate) tags: Map<String, String>,
     pub(crate) digest: u64,
     level: Option<Level>,
     is_kept: bool,
@@ -46,8 +46,7 @@ impl Errors {
             if rule.drop {
                 *self
                     .losses
-                    .entry((Reason::BeforeSend, Category::Error))
-                    .or_default() += 1;
+                    .or_insert_with((Reason::BeforeSend, Category::Error), Default::default) += 1;
                 return None;
             }
             level = rule.level.or(level);
@@ -83,8 +82,7 @@ impl Errors {
         if !is_kept {
             *self
                 .losses
-                .entry((Reason::SampleRate, Category::Error))
-                .or_default() += 1;
+                .or_insert_with((Reason::SampleRate, Category::Error), Default::default) += 1;
         }
         is_kept
     }
@@ -137,8 +135,8 @@ impl Errors {
             if judged.is_kept {
                 *self
                     .losses
-                    .entry((Reason::QueueOverflow, Category::Error))
-                    .or_default() += 1;
+                    .or_insert_with((Reason::QueueOverflow, Category::Error), Default::default) +=
+                    1;
             }
             return;
         };
@@ -147,7 +145,7 @@ impl Errors {
         user.into_iter().for_each(|user| group.note_user(user));
         matched
             .into_iter()
-            .for_each(|alert| *group.matched.entry(alert).or_default() += 1);
+            .for_each(|alert| *group.matched.or_insert_with(alert, Default::default) += 1);
         if let Some(item) = item {
             self.pending.keep(judged.digest, item);
         }
@@ -156,7 +154,7 @@ impl Errors {
     /// Alerts of kind `match` that this failure matches.
     fn matched(
         &self,
-        tags: &BTreeMap<String, String>,
+        tags: &Map<String, String>,
         request: &Headers,
     ) -> impl Iterator<Item = usize> {
         let wanted = self

@@ -4,10 +4,10 @@
 //! 2. A report takes all losses at once; where it does not arrive, they are put back.
 //! 3. A report has at most one line for each reason and category, so it is always below 4 KiB.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::Timestamp;
-use serde_json::{Value, json};
+use launchgate_sdk::json_tree::{Value, json};
 
 use crate::rate_limit::Category;
 
@@ -58,13 +58,13 @@ impl Reason {
 
 /// Losses not yet reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Losses(BTreeMap<(Reason, Category), u64>);
+pub(crate) struct Losses(Map<(Reason, Category), u64>);
 
 impl Losses {
     /// Counts losses.
     pub(crate) fn add(&mut self, reason: Reason, category: Category, quantity: u64) {
         if quantity > 0 {
-            let sum = self.0.entry((reason, category)).or_default();
+            let sum = self.0.or_insert_with((reason, category), Default::default);
             *sum = sum.saturating_add(quantity);
         }
     }
@@ -88,7 +88,7 @@ impl Losses {
 
     /// The payload of a report.
     pub(crate) fn payload(&self, now: Timestamp) -> Value {
-        let line = |((reason, category), quantity): (&(Reason, Category), &u64)| json!({"reason": reason.as_str(), "category": category.as_str(), "quantity": quantity});
+        let line = |((reason, category), quantity): (&(Reason, Category), &u64)| json!({"reason": reason.as_str(), "category": category.as_str(), "quantity": *quantity});
         json!({"timestamp": now.to_string(), "discarded_events": self.0.iter().map(line).collect::<Vec<_>>()})
     }
 }

@@ -6,7 +6,7 @@
 //! 3. Each alert merges what it looks at; whoever turns it on or off sends the notice.
 //! 4. A note that a dying VM left becomes an event ([`crate::words`]).
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::{Level, Mode, RootContext, Timestamp};
@@ -26,11 +26,11 @@ use crate::sender::{Item, LIMITS};
 
 /// What a worker remembers of fingerprints that it met, to write summaries and to build no event in vain.
 #[derive(Default)]
-pub(crate) struct Templates(BTreeMap<u64, Template>);
+pub(crate) struct Templates(Map<u64, Template>);
 
 struct Template {
     failure: Failure,
-    tags: BTreeMap<String, String>,
+    tags: Map<String, String>,
     window_ends: u64,
     is_exhausted: bool,
     holds_back: bool,
@@ -55,7 +55,7 @@ struct Met {
     is_new: bool,
     quiet: Option<u64>,
     users: Vec<u64>,
-    matched: BTreeMap<usize, u64>,
+    matched: Map<usize, u64>,
 }
 
 const SWEEP: Duration = Duration::from_secs(1);
@@ -154,7 +154,7 @@ impl Errors {
             count: group.count,
             is_new: admission.is_new,
             quiet: admission.quiet.map(millis),
-            users: group.users.into_iter().collect(),
+            users: group.users.iter().copied().collect(),
             matched: group.matched,
         };
         if let Some(summary) = admission.summary {
@@ -210,7 +210,7 @@ impl Errors {
     fn summarise(
         &mut self,
         failure: &Failure,
-        tags: &BTreeMap<String, String>,
+        tags: &Map<String, String>,
         summary: Summary,
         cx: &mut RootContext<'_, Tag>,
     ) {

@@ -2,7 +2,7 @@
 //!
 //! Bounded: so many fingerprints, so many events of each, so many bytes in all. What is beyond is only counted.
 
-use std::collections::{BTreeMap, BTreeSet};
+use launchgate_sdk::map::{Map, Set};
 
 use crate::failure::Failure;
 use crate::sender::Item;
@@ -13,7 +13,7 @@ pub(crate) struct Group {
     /// The first of them.
     pub failure: Failure,
     /// Its tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Map<String, String>,
     /// All of them.
     pub count: u64,
     /// Those not sampled out.
@@ -21,15 +21,15 @@ pub(crate) struct Group {
     /// Events that could be sent.
     pub events: Vec<Item>,
     /// Hashes of users.
-    pub users: BTreeSet<u64>,
+    pub users: Set<u64>,
     /// Failures that match, by alert.
-    pub matched: BTreeMap<usize, u64>,
+    pub matched: Map<usize, u64>,
 }
 
 /// All groups.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    groups: BTreeMap<u64, Group>,
+    groups: Map<u64, Group>,
     bytes: usize,
 }
 
@@ -43,19 +43,19 @@ impl Pending {
         &mut self,
         digest: u64,
         failure: &Failure,
-        tags: &BTreeMap<String, String>,
+        tags: &Map<String, String>,
     ) -> Option<&mut Group> {
         if self.groups.len() >= GROUPS && !self.groups.contains_key(&digest) {
             return None;
         }
-        Some(self.groups.entry(digest).or_insert_with(|| Group {
+        Some(self.groups.or_insert_with(digest, || Group {
             failure: failure.clone(),
             tags: tags.clone(),
             count: 0,
             kept: 0,
             events: Vec::new(),
-            users: BTreeSet::new(),
-            matched: BTreeMap::new(),
+            users: Set::new(),
+            matched: Map::new(),
         }))
     }
 
@@ -87,7 +87,7 @@ impl Pending {
     }
 
     /// Takes all groups.
-    pub(crate) fn take(&mut self) -> BTreeMap<u64, Group> {
+    pub(crate) fn take(&mut self) -> Map<u64, Group> {
         self.bytes = 0;
         std::mem::take(&mut self.groups)
     }

@@ -1,6 +1,6 @@
 //! Watches exchanges, and on each tick merges what this worker saw with what all workers share.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::headers::Headers;
@@ -31,7 +31,7 @@ pub struct Errors {
     pub(crate) desk: Desk,
     pub(crate) pending: Pending,
     pub(crate) transactions: Vec<Item>,
-    pub(crate) losses: BTreeMap<(Reason, Category), u64>,
+    pub(crate) losses: Map<(Reason, Category), u64>,
     pub(crate) templates: Templates,
     pub(crate) exchanges: u64,
     pub(crate) ticks: u64,
@@ -90,7 +90,7 @@ impl Policy for Errors {
             mode: setup.mode(),
             pending: Pending::default(),
             transactions: Vec::new(),
-            losses: BTreeMap::new(),
+            losses: Map::new(),
             templates: Templates::default(),
             exchanges: 0,
             ticks: 0,

@@ -1,6 +1,6 @@
 //! Rules that drop or change events, and what tags may look like.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::ConfigErrors;
 
@@ -17,7 +17,7 @@ pub(crate) struct Rule {
     /// Level.
     pub level: Option<Level>,
     /// Tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Map<String, String>,
     /// Fingerprint, empty: as it is.
     pub fingerprint: Vec<String>,
     /// Share.
@@ -54,7 +54,7 @@ impl Rule {
 }
 
 /// Checks tags: what Sentry would cut or refuse is refused here.
-pub(crate) fn check_tags(tags: &BTreeMap<String, String>, at: &str, errors: &mut ConfigErrors) {
+pub(crate) fn check_tags(tags: &Map<String, String>, at: &str, errors: &mut ConfigErrors) {
     for (name, value) in tags {
         let named = (1..=32).contains(&name.len())
             && name

@@ -7,14 +7,14 @@
 //!    rule `@ip`; it spares `user-agent` too, whose versions look like addresses).
 //! 3. Bodies are never read. Filtered first, cut afterwards.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use launchgate_sdk::ConfigErrors;
 use launchgate_sdk::headers::Headers;
+use launchgate_sdk::json_tree::{Object, Value};
 use launchgate_sdk::notifier::clean;
 use launchgate_sdk::redact::{MASK, RedactConfig, Redaction, Redactor};
-use serde_json::{Map, Value};
 
 use crate::config::Scrub;
 
@@ -28,7 +28,7 @@ const EXTENDED: [&str; 5] = ["forwarded", "-ip", "remote-", "via", "-user"];
 pub(crate) fn redactor(scrub: &Scrub, errors: &mut ConfigErrors) -> Redactor {
     let masked = |names: &[String]| {
         // Inserted one by one: collecting into a map brings a sort of its own into the module.
-        let mut modes = BTreeMap::new();
+        let mut modes = Map::new();
         for name in names {
             modes.insert(name.clone(), Redaction::Mask);
         }
@@ -55,7 +55,7 @@ pub(crate) fn text(bytes: &[u8], limit: usize) -> String {
 
 /// Headers by name in lower case, without pseudo headers and cookies.
 pub(crate) fn headers(headers: &Headers, redactor: &Redactor, send_pii: bool) -> Value {
-    let mut shown: Map<String, Value> = Map::new();
+    let mut shown: Object = Map::new();
     for (name, value) in headers.iter() {
         let name = text(name, 128).to_ascii_lowercase();
         if name.is_empty()
@@ -88,7 +88,7 @@ pub(crate) fn headers(headers: &Headers, redactor: &Redactor, send_pii: bool) ->
 
 /// The cookies of a request by name, as the event schema wants them. What is no cookie has neither name nor value.
 pub(crate) fn cookies(headers: &Headers, redactor: &Redactor, send_pii: bool) -> Value {
-    let mut shown: Map<String, Value> = Map::new();
+    let mut shown: Object = Map::new();
     for field in headers.all("cookie") {
         let cookies = text(&redactor.cookies(field), usize::MAX);
         for cookie in cookies.split("; ").filter(|cookie| !cookie.is_empty()) {
@@ -98,7 +98,7 @@ pub(crate) fn cookies(headers: &Headers, redactor: &Redactor, send_pii: bool) ->
                 None => (FILTERED.to_owned(), FILTERED.to_owned()),
             };
             if shown.len() < FIELDS_LIMIT {
-                shown.entry(name).or_insert_with(|| value.into());
+                shown.or_insert_with(name, || value.into());
             }
         }
     }

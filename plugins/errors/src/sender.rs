@@ -9,9 +9,9 @@
 
 use std::time::Duration;
 
+use launchgate_sdk::json_tree::Value;
 use launchgate_sdk::outbox::{Limits, Overflow, Settlement};
 use launchgate_sdk::{Answer, Level, Outbox, RootContext};
-use serde_json::Value;
 
 use crate::envelope::Envelope;
 use crate::losses::{Losses, Reason};

@@ -1,6 +1,6 @@
 //! The configuration, checked: what the policy works with.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ pub(crate) struct Identity {
     /// Name of the proxy, may be empty.
     pub server_name: String,
     /// Tags.
-    pub tags: BTreeMap<String, String>,
+    pub tags: Map<String, String>,
 }
 
 /// Shortest window.

@@ -8,8 +8,8 @@
 
 use launchgate_sdk::Rate;
 use launchgate_sdk::headers::Headers;
+use launchgate_sdk::json_tree::{Object, Value};
 use launchgate_sdk::trace::{Baggage, SpanId, TraceContext, TraceFormat, TraceId};
-use serde_json::{Map, Value};
 
 use crate::settings::Continuation;
 
@@ -27,7 +27,7 @@ pub(crate) struct Trace {
     /// `sample_rand` in parts of a million.
     sample_share: u32,
     /// Sentry's members of the baggage of a continued trace.
-    context: Map<String, Value>,
+    context: Object,
 }
 
 const ORDER: [TraceFormat; 2] = [TraceFormat::SentryTrace, TraceFormat::Traceparent];
@@ -62,7 +62,7 @@ impl Trace {
                 parent_span_id: None,
                 parent_sampled: None,
                 sample_share: drawn,
-                context: Map::new(),
+                context: Object::new(),
             };
         };
         let known = |key: &&str| {
@@ -93,7 +93,7 @@ impl Trace {
     }
 
     /// The dynamic sampling context of an envelope's header: the caller's, frozen, or the own.
-    pub(crate) fn context(&self, own: impl FnOnce() -> Map<String, Value>) -> Value {
+    pub(crate) fn context(&self, own: impl FnOnce() -> Object) -> Value {
         if self.context.contains_key("trace_id") && self.context.contains_key("public_key") {
             return Value::Object(self.context.clone());
         }

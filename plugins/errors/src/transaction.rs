@@ -1,7 +1,7 @@
 //! Transactions: exchanges as Sentry's tracing sees them (Sentry SDK specification, "Transaction Payloads").
 
+use launchgate_sdk::json_tree::{Object, Value, json};
 use launchgate_sdk::notifier::clean;
-use serde_json::{Map, Value, json};
 
 use crate::event::{Story, insert, request, response, sdk, server_name, trace, user};
 use crate::failure;
@@ -58,8 +58,7 @@ impl Errors {
                 };
                 *self
                     .losses
-                    .entry((reason, Category::Transaction))
-                    .or_default() += 1;
+                    .or_insert_with((reason, Category::Transaction), Default::default) += 1;
             }
             None => {}
         }
@@ -71,7 +70,7 @@ impl Errors {
         trace: &Trace,
         name: Option<&str>,
         sampled: Option<bool>,
-    ) -> serde_json::Value {
+    ) -> Value {
         let key = self
             .settings
             .sentry
@@ -109,8 +108,8 @@ fn transaction(
         "start_timestamp": start.to_string(),
         "timestamp": end.to_string(),
         "platform": "other",
-        "environment": identity.environment,
-        "tags": identity.tags,
+        "environment": &identity.environment,
+        "tags": identity.tags.clone(),
         "sdk": sdk(),
         "spans": [],
         "contexts": {"trace": trace(story, status), "response": response(story, status)},
@@ -129,8 +128,8 @@ fn sampling_context(
     public_key: &str,
     name: Option<&str>,
     sampled: bool,
-) -> Map<String, Value> {
-    let mut context = Map::new();
+) -> Object {
+    let mut context = Object::new();
     let mut put = |key: &str, value: &str| {
         if !value.is_empty() {
             context.insert(key.to_owned(), value.into());

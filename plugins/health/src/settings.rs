@@ -1,6 +1,6 @@
 //! The configuration without invalid state.
 
-use std::collections::BTreeSet;
+use launchgate_sdk::map::Set;
 use std::time::Duration;
 
 use launchgate_sdk::{AccessGuard, ConfigErrors};
@@ -41,7 +41,7 @@ impl Settings {
             "dependencies",
             "expected at most 32",
         );
-        let mut names = BTreeSet::new();
+        let mut names = Set::new();
         let mut dependencies = Vec::with_capacity(count);
         for (index, raw) in config.dependencies.into_iter().enumerate() {
             let path = format!("dependencies[{index}]");
@@ -124,7 +124,7 @@ fn check_paths(config: &Config, errors: &mut ConfigErrors) {
             .enumerate()
             .map(move |(index, path)| (format!("{key}[{index}]"), path))
     });
-    let mut known = BTreeSet::new();
+    let mut known = Set::new();
     for (key, path) in listed.chain([("drain.path".to_owned(), &config.drain.path)]) {
         let plain = path
             .bytes()

@@ -4,7 +4,7 @@
 //! 2. Reasons, latencies and ages come with `details`, for the entitled only.
 //! 3. Text: one line a dependency, `[+]name ok` or `[-]name failed: reason`; the reason is withheld from the others.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::Timestamp;
 use serde::ser::SerializeMap;
@@ -115,7 +115,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<BTreeMap<&'a str, Detail<'a>>>,
+    details: Option<Map<&'a str, Detail<'a>>>,
 }
 
 /// A map in the order of the configuration.

@@ -5,7 +5,7 @@
 //!    look into this worker's own copy, no host call: so a flood of new names is cheap.
 //! 3. Names are kept whole, not hashed: nobody can slip past the cap by a collision.
 
-use std::collections::BTreeSet;
+use launchgate_sdk::map::Set;
 
 use launchgate_sdk::State;
 
@@ -16,7 +16,7 @@ use crate::wire::{Reader, Writer};
 pub(crate) struct Admission {
     key: String,
     most: usize,
-    known: BTreeSet<Box<[u8]>>,
+    known: Set<Box<[u8]>>,
 }
 
 impl Admission {
@@ -24,7 +24,7 @@ impl Admission {
         Self {
             key,
             most,
-            known: BTreeSet::new(),
+            known: Set::new(),
         }
     }
 
@@ -54,14 +54,14 @@ impl Admission {
     }
 }
 
-fn encode(names: &BTreeSet<Box<[u8]>>) -> Vec<u8> {
+fn encode(names: &Set<Box<[u8]>>) -> Vec<u8> {
     let mut writer = Writer::with_capacity(names.len() * 48);
     writer.length(names.len());
     names.iter().for_each(|name| writer.bytes(name));
     writer.finish()
 }
 
-fn decode(value: &[u8]) -> Option<BTreeSet<Box<[u8]>>> {
+fn decode(value: &[u8]) -> Option<Set<Box<[u8]>>> {
     let mut reader = Reader::open(value)?;
     let names = (0..reader.length()?)
         .map(|_| reader.bytes().map(Into::into))

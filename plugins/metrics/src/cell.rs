@@ -5,7 +5,7 @@
 //! 2. Cells of several workers add up; nothing is lost in between, since they are integers.
 //! 3. A bucket of the request duration keeps its last exemplar.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use crate::wire::{Reader, Writer};
 
@@ -45,7 +45,7 @@ pub(crate) struct Distribution {
     /// Empty, or one count a bound and one above the last.
     pub(crate) buckets: Vec<u64>,
     pub(crate) sum: u128,
-    pub(crate) exemplars: BTreeMap<u8, Exemplar>,
+    pub(crate) exemplars: Map<u8, Exemplar>,
 }
 
 impl Distribution {
@@ -77,7 +77,7 @@ impl Distribution {
             .for_each(|(own, other)| *own += other);
         self.sum += other.sum;
         for (bucket, exemplar) in &other.exemplars {
-            let own = self.exemplars.entry(*bucket).or_insert(*exemplar);
+            let own = self.exemplars.or_insert_with(*bucket, || *exemplar);
             if own.at < exemplar.at {
                 *own = *exemplar;
             }

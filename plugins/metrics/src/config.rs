@@ -1,10 +1,10 @@
 //! Configuration of `metrics`, as it is spelled in JSON.
 
 use launchgate_sdk::config::Decode;
+use launchgate_sdk::map::Map;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::RouteTemplate;
 use launchgate_sdk::{Cidr, Percent, Period, Secret};
-use std::collections::BTreeMap;
 
 /// The configuration.
 #[derive(Debug, Clone, Decode)]
@@ -135,7 +135,7 @@ pub struct Otlp {
     /// Path. Default: that of `url`, else `/v1/metrics`.
     pub path: Secret,
     /// Further headers, such as `authorization`.
-    pub headers: BTreeMap<String, Secret>,
+    pub headers: Map<String, Secret>,
     /// Time until the whole answer must be there, from 1ms to 60s. Default: 2s.
     pub timeout: Option<Period>,
     /// An `http` or `https` address that fills `authority` and `path`.

@@ -5,7 +5,7 @@
 //!    within the threshold tells nothing and is left out; one that left later waited too long.
 //! 3. Both counters of an objective are there from its first event on, so that a rate misses no first error.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::metric::escape_label;
@@ -27,7 +27,7 @@ struct Judge {
 
 /// The objectives of all routes that this worker met, by route id.
 #[derive(Debug, Default)]
-pub(crate) struct Judges(BTreeMap<u32, Vec<Judge>>);
+pub(crate) struct Judges(Map<u32, Vec<Judge>>);
 
 impl Judges {
     /// Whether a route is known.
@@ -87,8 +87,7 @@ impl Judges {
                 Some(events) => events,
                 None => part
                     .events
-                    .entry(judge.name.clone())
-                    .or_insert(Events::default()),
+                    .or_insert_with(judge.name.clone(), Events::default),
             };
             events.all += 1;
             events.bad += u64::from(bad);

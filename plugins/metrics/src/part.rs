@@ -4,7 +4,7 @@
 //! 2. Objectives stand under `<slo>NUL<objective>NUL<route>`.
 //! 3. Parts add up; a part that was folded into the total is taken off again from what its worker goes on with.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use crate::cell::Cell;
 use crate::wire::{Reader, Writer};
@@ -19,8 +19,8 @@ pub(crate) struct Events {
 /// A worker's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Part {
-    pub(crate) cells: BTreeMap<Box<[u8]>, Cell>,
-    pub(crate) events: BTreeMap<Box<[u8]>, Events>,
+    pub(crate) cells: Map<Box<[u8]>, Cell>,
+    pub(crate) events: Map<Box<[u8]>, Events>,
     /// Requests counted in the overflow series.
     pub(crate) dropped: u64,
 }
@@ -34,7 +34,7 @@ impl Part {
             }
         }
         for (name, events) in &other.events {
-            let own = self.events.entry(name.clone()).or_default();
+            let own = self.events.or_insert_with(name.clone(), Default::default);
             own.all += events.all;
             own.bad += events.bad;
         }
@@ -153,13 +153,21 @@ mod tests {
     fn parts_add_up_and_a_folded_part_is_taken_off_exactly() {
         let mut sum = part(2);
         sum.merge(&part(3));
-        assert_eq!(sum.cells[b"GET\0/a".as_slice()].requests, 7);
+        assert_eq!(sum.cells.get(b"GET\0/a".as_slice()).unwrap().requests, 7);
         assert_eq!(
-            sum.cells[b"GET\0/a".as_slice()].of(Kind::Duration).buckets,
+            sum.cells
+                .get(b"GET\0/a".as_slice())
+                .unwrap()
+                .of(Kind::Duration)
+                .buckets,
             [0, 0, 2]
         );
         assert_eq!(
-            sum.cells[b"GET\0/a".as_slice()].of(Kind::ResponseSize).sum,
+            sum.cells
+                .get(b"GET\0/a".as_slice())
+                .unwrap()
+                .of(Kind::ResponseSize)
+                .sum,
             2 * u128::from(u64::MAX)
         );
         sum.subtract(&part(3));
@@ -167,7 +175,7 @@ mod tests {
             (sum.dropped, sum.events.values().next().unwrap().all),
             (2, 7)
         );
-        let cell = &sum.cells[b"GET\0/a".as_slice()];
+        let cell = sum.cells.get(b"GET\0/a".as_slice()).unwrap();
         assert_eq!(
             (cell.requests, cell.of(Kind::Duration).sum),
             (3, 14_000_000)

@@ -1,6 +1,6 @@
 //! Counts exchanges: in Envoy's stats, in this worker's part, and for the objectives of their route.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::{Attribute, Counter, EndView, Headers, State, StreamContext};
 
@@ -31,7 +31,7 @@ pub(crate) struct Recorder {
     needs_route: bool,
     label_names: Vec<String>,
     names: Names,
-    rows: BTreeMap<SeriesKey, Row>,
+    rows: Map<SeriesKey, Row>,
     overflow: Row,
     judges: Judges,
     admitted: Admission,
@@ -74,7 +74,7 @@ impl Recorder {
             needs,
             needs_route: settings.has(Label::Route) || !settings.slo.is_empty(),
             names: Names::default(),
-            rows: BTreeMap::new(),
+            rows: Map::new(),
             overflow: Row::overflow(label_names.len()),
             judges: Judges::default(),
             admitted: Admission::new(ledger.key("series"), settings.max_series),
@@ -193,10 +193,7 @@ impl Recorder {
         if let Some(part) = &mut self.part {
             let cell = match part.cells.get_mut(&row.joined) {
                 Some(cell) => cell,
-                None => part
-                    .cells
-                    .entry(row.joined.clone())
-                    .or_insert_with(Cell::default),
+                None => part.cells.or_insert_with(row.joined.clone(), Cell::default),
             };
             series::count(
                 cell,

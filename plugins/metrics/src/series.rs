@@ -4,7 +4,7 @@
 //! 2. What is not admitted goes to the overflow series, whose labels are all `_OVERFLOW`, and is counted as dropped.
 //! 3. The size of every table here is bounded: by `max_series`, by `max_values` and by the route names of the host.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::metric::{self, escape_label};
 use launchgate_sdk::{Counter, Effects, Family, Histogram, Registry};
@@ -321,7 +321,7 @@ impl Names {
 /// Texts by number and back.
 #[derive(Debug, Default)]
 struct Interner {
-    known: BTreeMap<Box<[u8]>, u32>,
+    known: Map<Box<[u8]>, u32>,
     texts: Vec<Box<[u8]>>,
 }
 

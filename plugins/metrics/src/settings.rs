@@ -6,10 +6,10 @@
 
 use launchgate_sdk::call_config::{CallConfig, CallTarget};
 use launchgate_sdk::headers::InvalidHeader;
+use launchgate_sdk::map::Set;
 use launchgate_sdk::path::PathRule;
 use launchgate_sdk::route::Routes;
 use launchgate_sdk::{Cidr, ConfigErrors, Period};
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::{Config, CustomLabel, Endpoint, Extra, Label, Otlp};
@@ -33,7 +33,7 @@ pub struct Settings {
     /// Bounds of sizes in bytes.
     pub size_buckets: Vec<u64>,
     /// Histograms besides the durations of requests and streams.
-    pub extras: BTreeSet<Extra>,
+    pub extras: Set<Extra>,
     /// Paths not counted.
     pub exclude: Vec<PathRule>,
     /// Label sets of a proxy.

@@ -1,6 +1,6 @@
 //! Configuration of `tls`, as it is spelled in JSON.
 
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::config::{Decode, Json, Mistakes};
 use launchgate_sdk::cookie::SameSite;
@@ -319,9 +319,9 @@ pub struct HeadersConfig {
     /// `none`) removes the headers of OWASP's list of leaking ones.
     pub preset: Preset,
     /// Headers that replace whatever an upstream set, by name.
-    pub set: BTreeMap<String, String>,
+    pub set: Map<String, String>,
     /// Headers that are added where missing, by name. They take the place of the preset's.
-    pub add_if_absent: BTreeMap<String, String>,
+    pub add_if_absent: Map<String, String>,
     /// Names that are removed, and left out of the preset.
     pub remove: Vec<String>,
     /// Names on OWASP's list that stay. Default: none.

@@ -167,7 +167,7 @@ fn an_untrusted_claim_is_logged_once_a_minute_by_all_workers_together() {
         .map(|seed| {
             Host::load_with(
                 "{}",
-                &std::collections::BTreeMap::new(),
+                &launchgate_sdk::config::Environment::new(),
                 shared.clone(),
                 seed,
             )

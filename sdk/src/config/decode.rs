@@ -6,10 +6,10 @@
 //! 3. The code that is made anew for each type is a few instructions; all the rest is here once. (serde's derive was half of
 //!    a module.)
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::fmt::Display;
 
-use serde_json::Value as Json;
+use crate::json_tree::Value as Json;
 
 use super::ConfigErrors;
 
@@ -219,7 +219,7 @@ impl<T: Decode> Decode for Vec<T> {
     }
 }
 
-impl<T: Decode> Decode for BTreeMap<String, T> {
+impl<T: Decode> Decode for Map<String, T> {
     fn decode(json: &Json, mistakes: &mut Mistakes) -> Option<Self> {
         let fields = mistakes.noted(json.as_object(), "expected an object")?;
         let mut values = Self::new();

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::json_tree::Value;
 
 use super::Parsed;
 
@@ -134,7 +134,7 @@ fn lookup<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         return Some(value);
     }
     if let Some((index, rest)) = path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        return lookup(value.get(index.parse::<usize>().ok()?)?, rest);
+        return lookup(value.as_array()?.get(index.parse::<usize>().ok()?)?, rest);
     }
     let (rest, value) = value
         .as_object()?

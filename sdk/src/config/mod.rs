@@ -15,20 +15,20 @@ pub mod sealed;
 mod share;
 mod substitute;
 
-use serde_json::{Map, Value};
+use crate::json_tree::{Object, Value};
 
+/// What [`Decode`] reads.
+pub use crate::json_tree::Value as Json;
 pub use decode::{Decode, Mistakes, Slot, Wanted, decode};
 pub use error::{ConfigError, ConfigErrors};
 pub use launchgate_sdk_derive::Decode;
 pub use period::Period;
-/// What [`Decode`] reads.
-pub use serde_json::Value as Json;
 pub use share::{Percent, Rate, Share};
 
 use crate::scope::Common;
 
 /// Variables of the VM's environment.
-pub type Environment = std::collections::BTreeMap<String, String>;
+pub type Environment = crate::map::Map<String, String>;
 
 /// Reads JSON into a type: an answer of a server, or a configuration in a test.
 ///
@@ -97,7 +97,7 @@ impl Parsed {
         self.resolved
             .as_object()
             .into_iter()
-            .flat_map(Map::keys)
+            .flat_map(Object::keys)
             .map(String::as_str)
     }
 
@@ -126,7 +126,7 @@ impl Parsed {
         };
         let is_common = |key: &str| matches!(key, "scope" | "mode" | "trust_envoy_xff");
         // Inserted one by one: collecting into a map brings a sort of its own into the module.
-        let mut picked = Map::new();
+        let mut picked = Object::new();
         for (key, value) in object.iter().filter(|(key, _)| is_common(key) == common) {
             picked.insert(key.clone(), value.clone());
         }

@@ -5,7 +5,7 @@
 //!    a shell.
 //! 3. Keys are never resolved.
 
-use serde_json::{Map, Value};
+use crate::json_tree::{Object, Value};
 
 use super::{ConfigErrors, Environment, sealed};
 
@@ -33,7 +33,7 @@ fn walk(value: &Value, path: &str, environment: &Environment, errors: &mut Confi
             Value::Array(values.iter().enumerate().map(resolve).collect())
         }
         Value::Object(object) => {
-            let mut resolved = Map::new();
+            let mut resolved = Object::new();
             for (key, value) in object {
                 let path = if path.is_empty() {
                     key.clone()

@@ -1,6 +1,6 @@
 //! What root and streams of a module share: the module, its series, its calls.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 use std::time::Duration;
 
 use super::abi;
@@ -19,7 +19,7 @@ pub(super) struct Core<M: Module> {
     pub(super) ids: Vec<Option<u32>>,
     pub(super) fx: Effects,
     /// Calls that wait for their answer, by token: tag, and how much of a body to read.
-    pub(super) calls: BTreeMap<u32, (M::Tag, usize)>,
+    pub(super) calls: Map<u32, (M::Tag, usize)>,
     /// Streams whose body was awaited; the next tick lets them go on.
     pub(super) awaiting: Vec<u32>,
     pub(super) refused: Counter,
@@ -43,7 +43,7 @@ impl<M: Module> Core<M> {
             metrics,
             ids: Vec::new(),
             fx: Effects::new(level(abi::log_level())),
-            calls: BTreeMap::new(),
+            calls: Map::new(),
             awaiting: Vec::new(),
             refused,
             period,

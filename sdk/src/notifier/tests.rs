@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::{Value, json};
 use wasm_bindgen_test::wasm_bindgen_test;
 
 fn notice(summary: &str) -> Notice {

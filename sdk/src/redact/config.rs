@@ -1,6 +1,6 @@
 //! Redaction as a configuration spells it.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use crate::config::Decode;
 
@@ -16,13 +16,13 @@ use crate::headers::InvalidHeader;
 #[serde(default, deny_unknown_fields)]
 pub struct RedactConfig {
     /// Mode by header name. Goes before the denylist; `authorization` and `proxy-authorization` cannot be kept.
-    pub headers: BTreeMap<String, Redaction>,
+    pub headers: Map<String, Redaction>,
     /// Mode by cookie name. Goes before the denylist.
-    pub cookies: BTreeMap<String, Redaction>,
+    pub cookies: Map<String, Redaction>,
     /// Mode by query key; `a[b]` is known as `a`, as `b` and as a whole. Goes before the denylist.
-    pub query: BTreeMap<String, Redaction>,
+    pub query: Map<String, Redaction>,
     /// Mode by path pattern such as `/reset/*`: the segments under `*` are redacted. A pattern covers all longer paths.
-    pub path: BTreeMap<String, Redaction>,
+    pub path: Map<String, Redaction>,
     /// Forms of secrets that are masked in every text. Default: `jwt`, `bearer`, `card`, `email`.
     pub detectors: Vec<Detector>,
     /// Whether names on Sentry's and OpenTelemetry's denylists are masked. Default: true.
@@ -50,10 +50,10 @@ pub enum IpRedaction {
 impl Default for RedactConfig {
     fn default() -> Self {
         Self {
-            headers: BTreeMap::new(),
-            cookies: BTreeMap::new(),
-            query: BTreeMap::new(),
-            path: BTreeMap::new(),
+            headers: Map::new(),
+            cookies: Map::new(),
+            query: Map::new(),
+            path: Map::new(),
             detectors: Detector::ALL.to_vec(),
             denylist: true,
             client_ip: IpRedaction::Keep,
@@ -123,9 +123,9 @@ impl RedactConfig {
     }
 }
 
-fn lower(modes: &BTreeMap<String, Redaction>) -> BTreeMap<Vec<u8>, Redaction> {
+fn lower(modes: &Map<String, Redaction>) -> Map<Vec<u8>, Redaction> {
     // Inserted one by one: `collect` would bring a sort into the module.
-    let mut lower = BTreeMap::new();
+    let mut lower = Map::new();
     for (name, mode) in modes {
         lower.insert(name.to_ascii_lowercase().into_bytes(), *mode);
     }

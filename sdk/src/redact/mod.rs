@@ -16,8 +16,8 @@ mod path;
 mod tests;
 mod url;
 
+use crate::map::Map;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub use config::{IpRedaction, RedactConfig};
@@ -31,9 +31,9 @@ use path::PathPattern;
 /// Redacts by a checked configuration.
 #[derive(Debug, Clone)]
 pub struct Redactor {
-    headers: BTreeMap<Vec<u8>, Redaction>,
-    cookies: BTreeMap<Vec<u8>, Redaction>,
-    query: BTreeMap<Vec<u8>, Redaction>,
+    headers: Map<Vec<u8>, Redaction>,
+    cookies: Map<Vec<u8>, Redaction>,
+    query: Map<Vec<u8>, Redaction>,
     path: Vec<(PathPattern, Redaction)>,
     detectors: Vec<Detector>,
     denylist: bool,
@@ -169,7 +169,7 @@ impl Redactor {
     }
 
     /// The configured mode of a name, else that of the denylist.
-    fn mode_of(&self, modes: &BTreeMap<Vec<u8>, Redaction>, name: &[u8]) -> Option<Redaction> {
+    fn mode_of(&self, modes: &Map<Vec<u8>, Redaction>, name: &[u8]) -> Option<Redaction> {
         let lower = name.to_ascii_lowercase();
         let configured = url::key_names(&lower)
             .find_map(|name| modes.get(name))

@@ -1,6 +1,6 @@
 //! Secrets in a URL, or in a path with its query.
 
-use std::collections::BTreeMap;
+use crate::map::Map;
 
 use super::denylist::{assigns_sensitive, is_sensitive};
 use super::path::segments;
@@ -60,11 +60,11 @@ impl Redactor {
 
     /// Redacts a path without query.
     pub fn path(&self, path: &[u8]) -> Vec<u8> {
-        let mut secrets: BTreeMap<usize, Redaction> = BTreeMap::new();
+        let mut secrets: Map<usize, Redaction> = Map::new();
         for (pattern, mode) in &self.path {
             for range in pattern.secrets(path) {
                 // Of two patterns the one that redacts wins.
-                let known = secrets.entry(range.start).or_insert(*mode);
+                let known = secrets.or_insert_with(range.start, || *mode);
                 if *known == Redaction::Keep {
                     *known = *mode;
                 }

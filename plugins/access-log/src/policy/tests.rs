@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 use std::time::Duration;
 
 use launchgate_sdk::config::Environment;
@@ -385,8 +385,8 @@ fn mode_report_counts_no_exchange_as_left_out() {
     host.advance(Duration::from_secs(10));
     host.tick();
     // Two errors, and the summary of the other three.
-    let expected = BTreeMap::from([("launchgate_access_log_would_write_total".to_owned(), 3)]);
-    let counted: BTreeMap<String, u64> = host
+    let expected = Map::from([("launchgate_access_log_would_write_total".to_owned(), 3)]);
+    let counted: Map<String, u64> = host
         .shared
         .numbers()
         .into_iter()
@@ -417,7 +417,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     }
 }
 
-fn tally(host: &Host<Module>) -> BTreeMap<String, u64> {
+fn tally(host: &Host<Module>) -> Map<String, u64> {
     let names = host.shared.numbers();
     let sink = |name: &str| {
         name.strip_prefix("launchgate_access_log_")

@@ -1,9 +1,9 @@
 use super::*;
+use launchgate_sdk::map::Map;
 use launchgate_sdk::{Counter, Gauge, Percent, Period, Ports};
-use std::collections::BTreeMap;
 
 #[derive(Default)]
-struct Memory(BTreeMap<String, (Vec<u8>, u32)>);
+struct Memory(Map<String, (Vec<u8>, u32)>);
 
 impl Ports for Memory {
     fn shared(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {

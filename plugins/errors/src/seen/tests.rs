@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use launchgate_sdk::map::Map;
 
 use launchgate_sdk::hash::Digest;
 use launchgate_sdk::{Counter, Gauge, Ports};
@@ -13,7 +13,7 @@ const HOUR: u64 = 3_600_000;
 
 /// Shared data as Envoy has it.
 #[derive(Default)]
-struct Shared(BTreeMap<String, (Vec<u8>, u32)>);
+struct Shared(Map<String, (Vec<u8>, u32)>);
 
 impl Ports for Shared {
     fn shared(&mut self, key: &str) -> Option<(Vec<u8>, u32)> {

@@ -397,7 +397,7 @@ proptest::proptest! {
         let page = scrape(&mut workers[0]);
         let (requests, durations, streams) = (total(&page, "launchgate_http_requests_total"), total(&page, "launchgate_http_request_duration_seconds_count"), total(&page, "launchgate_http_stream_duration_seconds_count"));
         proptest::prop_assert_eq!((requests, durations + streams), (sent as f64, sent as f64), "{}", page);
-        let mut series = std::collections::BTreeSet::new();
+        let mut series = launchgate_sdk::map::Set::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
             let (name, value) = line.rsplit_once(' ').unwrap();
             proptest::prop_assert!(series.insert(name.to_owned()), "twice: {}", name);
