@@ -76,6 +76,14 @@ impl Authority {
         self.issue(names, None, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
+    /// A server certificate that was valid in the year 2020.
+    pub fn expired_server(&self, names: &[&str]) -> Result<Identity> {
+        let mut params = parameters(names, ExtendedKeyUsagePurpose::ServerAuth)?;
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        self.sign(&params)
+    }
+
     /// A client certificate with this name (also its DNS SAN).
     pub fn client(&self, name: &str) -> Result<Identity> {
         self.issue(&[name], None, ExtendedKeyUsagePurpose::ClientAuth)
@@ -92,19 +100,14 @@ impl Authority {
         uri: Option<&str>,
         usage: ExtendedKeyUsagePurpose,
     ) -> Result<Identity> {
-        let mut params = CertificateParams::new(
-            names
-                .iter()
-                .map(|name| (*name).to_owned())
-                .collect::<Vec<_>>(),
-        )?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, *names.first().unwrap_or(&"test"));
+        let mut params = parameters(names, usage)?;
         if let Some(uri) = uri {
             params.subject_alt_names.push(SanType::URI(uri.try_into()?));
         }
-        params.extended_key_usages = vec![usage];
+        self.sign(&params)
+    }
+
+    fn sign(&self, params: &CertificateParams) -> Result<Identity> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?.pem();
         Ok(Identity {
@@ -112,6 +115,16 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+fn parameters(names: &[&str], usage: ExtendedKeyUsagePurpose) -> Result<CertificateParams> {
+    let owned: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    let mut params = CertificateParams::new(owned)?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, *names.first().unwrap_or(&"test"));
+    params.extended_key_usages = vec![usage];
+    Ok(params)
 }
 
 impl Identity {

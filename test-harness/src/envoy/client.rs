@@ -61,16 +61,7 @@ impl Connection {
 
     /// Finishes a TLS handshake over a stream that is already there.
     pub(crate) fn over_tls(stream: TcpStream, tls: &TlsClient) -> Result<Self> {
-        let name = ServerName::try_from(tls.name.clone())
-            .with_context(|| format!("{:?} is no server name", tls.name))?;
-        let session = ClientConnection::new(Arc::new(tls.config()?), name)?;
-        let mut stream = StreamOwned::new(session, stream);
-        while stream.conn.is_handshaking() {
-            stream
-                .conn
-                .complete_io(&mut stream.sock)
-                .context("TLS handshake failed")?;
-        }
+        let stream = tls.handshake(stream)?;
         Ok(Self {
             stream: Box::new(stream),
             reader: Reader::default(),
@@ -172,6 +163,27 @@ impl TlsClient {
             .map(|name| name.as_bytes().to_vec())
             .collect();
         self
+    }
+
+    /// The server's certificates, leaf first, as it sends them in a handshake.
+    pub fn certificates(&self, address: SocketAddr) -> Result<Vec<CertificateDer<'static>>> {
+        let stream = self.handshake(connect(address)?)?;
+        let certificates = stream.conn.peer_certificates().context("no certificate")?;
+        Ok(certificates.to_vec())
+    }
+
+    fn handshake(&self, stream: TcpStream) -> Result<StreamOwned<ClientConnection, TcpStream>> {
+        let name = ServerName::try_from(self.name.clone())
+            .with_context(|| format!("{:?} is no server name", self.name))?;
+        let session = ClientConnection::new(Arc::new(self.config()?), name)?;
+        let mut stream = StreamOwned::new(session, stream);
+        while stream.conn.is_handshaking() {
+            stream
+                .conn
+                .complete_io(&mut stream.sock)
+                .context("TLS handshake failed")?;
+        }
+        Ok(stream)
     }
 
     fn config(&self) -> Result<ClientConfig> {

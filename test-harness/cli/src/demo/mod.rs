@@ -18,9 +18,9 @@ use anyhow::Context as _;
 use launchgate_harness::envoy::Response;
 use serde_json::json;
 
-#[cfg(test)]
-pub(crate) use self::preflight::Preflight;
 pub(crate) use self::stack::{HOST, Stack};
+#[cfg(test)]
+pub(crate) use self::{monitoring::Monitoring, preflight::Preflight};
 
 /// Walks through what the gateway does and ends with status 0.
 #[derive(Debug, Clone, clap::Args)]

@@ -102,6 +102,19 @@ impl Monitoring {
         get(self.prometheus, path).ok()?.json().ok()
     }
 
+    /// Changes a file of Prometheus' configuration and lets it be read anew.
+    #[cfg(test)]
+    pub(crate) fn change(&self, file: &str, change: impl FnOnce(String) -> String) -> Result<()> {
+        let path = self.folder.join(file);
+        std::fs::write(&path, change(std::fs::read_to_string(&path)?))?;
+        let prometheus = self.servers.last().context("Prometheus does not run")?;
+        let status = Command::new("kill")
+            .args(["-HUP", &prometheus.id().to_string()])
+            .status()?;
+        anyhow::ensure!(status.success(), "no signal reached Prometheus");
+        Ok(())
+    }
+
     /// Whether Alertmanager answers.
     pub(crate) fn is_ready(&self) -> bool {
         let ready = |address| get(address, "/-/ready").is_ok_and(|reply| reply.status == 200);

@@ -15,19 +15,12 @@ use crate::registry::signature;
 const MANIFESTS: &str = "envoy-configs/istio/overlays/development";
 
 /// All arguments, gathered.
+#[derive(Clone)]
 pub(crate) struct Preflight(Args);
 
 impl Preflight {
     /// Signs the index, lets an error be reported, and waits until Prometheus has seen the gateway. `None`: a part is not installed.
     pub(crate) fn prepare(stack: &Stack, dist: &Path) -> Result<Option<Self>> {
-        if stack.redis.is_some() {
-            stack.await_health("healthy")?;
-        }
-        Self::with_sources(stack, dist)
-    }
-
-    /// The same, whatever the gateway's health.
-    pub(crate) fn with_sources(stack: &Stack, dist: &Path) -> Result<Option<Self>> {
         let Some(monitoring) = &stack.monitoring else {
             return Ok(None);
         };
@@ -39,6 +32,7 @@ impl Preflight {
         if stack.redis.is_none() || !kubectl.is_ok_and(|status| status.success()) {
             return Ok(None);
         }
+        stack.await_health("healthy")?;
         stack.stable.answer(Reply::status(500));
         stack.send(Request::get("/users/7").header("x-canary", "never"))?;
         stack.stable.answer(Reply::status(200).body("stable\n"));
@@ -64,26 +58,36 @@ impl Preflight {
             Ok((seen && rules && monitoring.is_ready()).then_some(()))
         })?;
         let (index, key) = signed_index(stack.folder(), dist)?;
-        Ok(Some(Self(Args {
-            url: format!("https://{HOST}:{}/", stack.envoy.port(10443)?.port()),
-            plain: Some(format!(
-                "http://{HOST}:{}/",
-                stack.envoy.port(10000)?.port()
-            )),
+        let mut preflight = Self(Args {
+            url: String::new(),
+            plain: None,
             resolve: Some([127, 0, 0, 1].into()),
-            ca: Some(stack.authority()),
-            admin: Some(format!("http://{}", stack.envoy.admin().forward()?)),
+            ca: None,
+            admin: None,
             manifests: Some(MANIFESTS.into()),
             index: Some(index),
             key: Some(key),
             prometheus: Some(format!("http://{}", monitoring.prometheus)),
             alertmanager: Some(format!("http://{}", monitoring.alertmanager)),
-            access_log: Some(stack.access_log()),
+            access_log: None,
             send_test_alert: true,
             only: Vec::new(),
             format: Format::Table,
             out: None,
-        })))
+        });
+        preflight.look_at(stack)?;
+        Ok(Some(preflight))
+    }
+
+    /// Goes to this gateway; the other sources stay.
+    pub(crate) fn look_at(&mut self, stack: &Stack) -> Result<()> {
+        let port = |number| Ok::<_, anyhow::Error>(stack.envoy.port(number)?.port());
+        self.0.url = format!("https://{HOST}:{}/", port(10443)?);
+        self.0.plain = Some(format!("http://{HOST}:{}/", port(10000)?));
+        self.0.ca = Some(stack.authority());
+        self.0.admin = Some(format!("http://{}", stack.envoy.admin().forward()?));
+        self.0.access_log = Some(stack.access_log());
+        Ok(())
     }
 
     /// The arguments, to be changed.

@@ -6,33 +6,33 @@ use super::{
 };
 
 pub(super) const RULES: &[Rule] = &[
-    Rule {
-        id: "build.digest",
-        area: Area::Build,
-        severity: Severity::Error,
-        title: "Every module is the one of the index",
-        mend: "Load the module of the index, or take the index of the release that is loaded; pin images with `launchgate registry pin`.",
-        link: "docs/how-to/ship-a-plugin.md",
-        check: digest,
-    },
-    Rule {
-        id: "build.signature",
-        area: Area::Build,
-        severity: Severity::Error,
-        title: "What is shipped is signed with the given key",
-        mend: "Sign with `launchgate push --key`, or the index with `cosign sign-blob`; make sure that it is the release's public key.",
-        link: "docs/how-to/ship-a-plugin.md",
-        check: signature,
-    },
-    Rule {
-        id: "build.schema",
-        area: Area::Build,
-        severity: Severity::Error,
-        title: "Every configuration fits its plugin's JSON Schema",
-        mend: "Correct the configuration; the schema beside the index belongs to the module's version.",
-        link: "docs/reference/README.md",
-        check: schema,
-    },
+    Rule::new(
+        Area::Build,
+        "build.digest",
+        Severity::Error,
+        "Every module is the one of the index",
+        "Load the module of the index, or take the index of the release that is loaded; pin images with `launchgate registry pin`.",
+        "docs/how-to/ship-a-plugin.md",
+        digest,
+    ),
+    Rule::new(
+        Area::Build,
+        "build.signature",
+        Severity::Error,
+        "What is shipped is signed with the given key",
+        "Sign with `launchgate push --key`, or the index with `cosign sign-blob`; make sure that it is the release's public key.",
+        "docs/how-to/ship-a-plugin.md",
+        signature,
+    ),
+    Rule::new(
+        Area::Build,
+        "build.schema",
+        Severity::Error,
+        "Every configuration fits its plugin's JSON Schema",
+        "Correct the configuration; the schema beside the index belongs to the module's version.",
+        "docs/reference/README.md",
+        schema,
+    ),
 ];
 
 fn digest(facts: &Facts) -> Judged {

@@ -1,5 +1,6 @@
 //! The grade that a page's headers would get: the rules of Mozilla's HTTP Observatory (tests and modifiers of its version 5), for one
-//! response and its redirect. What needs the page's markup (scripts with integrity) is left out, so the Observatory's own may differ.
+//! response. Left out are the redirect of plain HTTP, which has a rule of its own, and what needs the page's markup (scripts with integrity), so
+//! the Observatory's own may differ.
 //!
 //! 1. 100 points, minus what each header costs; extra points count only from 90 on.
 //! 2. 100 is A+, then A from 90, A- 85, B+ 80, B 70, B- 65, C+ 60, C 50, C- 45, D+ 40, D 30, D- 25, else F.
@@ -31,7 +32,7 @@ pub(super) struct Grade {
 }
 
 impl Grade {
-    pub(super) fn of(page: &Reply, plain: Option<&Reply>) -> Self {
+    pub(super) fn of(page: &Reply) -> Self {
         let csp = page
             .header("content-security-policy")
             .unwrap_or_default()
@@ -40,7 +41,6 @@ impl Grade {
             policy(&csp),
             cookies(page),
             cross_origin(page),
-            redirect(plain),
             referrer(page),
             transport(page),
             sniffing(page),
@@ -141,14 +141,6 @@ fn cross_origin(page: &Reply) -> Loss {
     let anyone = page.header("access-control-allow-origin") == Some("*");
     let with_credentials = page.header("access-control-allow-credentials") == Some("true");
     (anyone && with_credentials).then_some((50, "CORS lets every site in, with credentials"))
-}
-
-fn redirect(plain: Option<&Reply>) -> Loss {
-    let reply = plain?;
-    let to_tls = reply
-        .header("location")
-        .is_some_and(|l| l.starts_with("https://"));
-    (!to_tls).then_some((20, "plain HTTP is not redirected"))
 }
 
 fn referrer(page: &Reply) -> Loss {

@@ -10,67 +10,61 @@ use super::{
 const HEALTH_README: &str = "plugins/health/README.md";
 
 pub(super) const RULES: &[Rule] = &[
-    rule(
+    Rule::new(
+        Area::Health,
         "health.live",
         Severity::Error,
         "The liveness endpoint answers 200",
         "Load health on the listener that the probe reaches, with `paths.live`; see that `scope` takes in the probe's host.",
+        HEALTH_README,
         live,
     ),
-    rule(
+    Rule::new(
+        Area::Health,
         "health.ready",
         Severity::Error,
         "The readiness endpoint answers 200 with its JSON",
         "The reply names the dependency that is out; `?verbose` from an allowed address tells the reason.",
+        HEALTH_README,
         ready,
     ),
-    rule(
+    Rule::new(
+        Area::Health,
         "health.startup",
         Severity::Error,
         "The startup endpoint answers 200",
         "It is 503 until each required dependency was checked once: see that their clusters exist.",
+        HEALTH_README,
         startup,
     ),
-    rule(
+    Rule::new(
+        Area::Health,
         "health.dependencies",
         Severity::Warning,
         "Every dependency is connected",
         "An optional one that is out makes the service degraded: mend it, or launch with open eyes.",
+        HEALTH_README,
         dependencies,
     ),
-    rule(
+    Rule::new(
+        Area::Health,
         "health.checks",
         Severity::Error,
         "Readiness reacts: dependencies are named and being checked",
         "Name what the service cannot do without under `dependencies`; checks that stand still show a worker without VM.",
+        HEALTH_README,
         checks,
     ),
-    rule(
+    Rule::new(
+        Area::Health,
         "health.panics",
         Severity::Error,
         "No plugin has panicked",
         "The log line of the panic says where; restart the gateway once it is mended.",
+        HEALTH_README,
         panics,
     ),
 ];
-
-const fn rule(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    mend: &'static str,
-    check: fn(&Facts) -> Judged,
-) -> Rule {
-    Rule {
-        id,
-        area: Area::Health,
-        severity,
-        title,
-        mend,
-        link: HEALTH_README,
-        check,
-    }
-}
 
 fn live(facts: &Facts) -> Judged {
     status(&facts.gateway.live)

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     report::{Line, Report},
-    rule::Severity,
+    rule::{Area, Severity},
 };
 use crate::report::xml as escape;
 
@@ -22,16 +22,17 @@ pub(super) fn render(report: &Report) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>Preflight: {url}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
          <header>\n<p class=\"kicker\">Launchgate preflight</p>\n<h1>{url}</h1>\n\
-         <p class=\"verdict {class}\">{verdict}</p>\n<p>{summary}<br><time datetime=\"{time}\">{time}</time></p>\n</header>\n",
+         <p class=\"verdict {class}\">{verdict}</p>\n<p>{summary}<br><time datetime=\"{time}\">{time}</time></p>\n{findings}</header>\n",
         url = escape(&report.url),
         summary = report.summary(),
+        findings = findings(report),
     );
     for (area, lines) in report.areas() {
         let green = lines.iter().filter(|l| l.verdict() == "green").count();
         let _ = writeln!(
             page,
             "<section>\n<h2>{} <small>{green} of {} green</small></h2>\n<ul>",
-            area.name(),
+            heading(area),
             lines.len()
         );
         lines.iter().for_each(|l| line(&mut page, l));
@@ -43,12 +44,42 @@ pub(super) fn render(report: &Report) -> String {
     page
 }
 
+/// What is to be mended, at the top, leading to where it is told.
+fn findings(report: &Report) -> String {
+    let found = report.lines.iter().filter(|l| l.is_finding());
+    let items: String = found
+        .map(|l| {
+            let (class, id) = (l.verdict(), l.rule.id);
+            let title = escape(l.rule.title);
+            format!(
+                "<li class=\"{class}\"><span class=\"badge\">{class}</span> <a href=\"#{id}\">{title}</a></li>\n"
+            )
+        })
+        .collect();
+    match items.is_empty() {
+        true => items,
+        false => format!("<ul class=\"findings\">\n{items}</ul>\n"),
+    }
+}
+
+fn heading(area: Area) -> &'static str {
+    match area {
+        Area::Build => "Build",
+        Area::Configuration => "Configuration",
+        Area::Tls => "TLS",
+        Area::Health => "Health",
+        Area::Observability => "Observability",
+        Area::Release => "Release",
+    }
+}
+
 fn line(page: &mut String, line: &Line) {
     let verdict = line.verdict();
     let class = verdict.replace(' ', "-");
     let _ = writeln!(
         page,
-        "<li class=\"{class}\">\n<div class=\"head\"><span class=\"badge\">{verdict}</span> <strong>{}</strong> <code>{}</code></div>",
+        "<li class=\"{class}\" id=\"{}\">\n<div class=\"head\"><span class=\"badge\">{verdict}</span> <strong>{}</strong> <code>{}</code></div>",
+        line.rule.id,
         escape(line.rule.title),
         line.rule.id
     );

@@ -14,60 +14,52 @@ const FIRST_PERCENT: f64 = 25.0;
 const RUNBOOK: &str = "docs/canary-runbook.md";
 
 pub(super) const RULES: &[Rule] = &[
-    rule(
+    Rule::new(
+        Area::Release,
         "release.schedule",
         Severity::Warning,
         "The stages rise from a small share to everybody, each longer than the window",
         "Begin with a few percent, end with 100, and give each stage a `for` longer than `rollback.window`.",
+        RUNBOOK,
         schedule,
     ),
-    rule(
+    Rule::new(
+        Area::Release,
         "release.sticky",
         Severity::Error,
         "A user stays with one version",
         "Give `key` a header, claim or cookie that tells users apart; end it with a cookie that is issued.",
+        RUNBOOK,
         sticky,
     ),
-    rule(
+    Rule::new(
+        Area::Release,
         "release.rollback",
         Severity::Error,
         "The rollback is armed",
         "Set `rollback.max_5xx_percent` below 100, and `min_requests` to what a stage's traffic reaches.",
+        RUNBOOK,
         rollback,
     ),
-    rule(
+    Rule::new(
+        Area::Release,
         "release.routes",
         Severity::Error,
         "The steering header leads to the canary's cluster",
         "Add the route that reads `steer.header`, and the clusters that `clusters` names.",
+        RUNBOOK,
         routes,
     ),
-    rule(
+    Rule::new(
+        Area::Release,
         "release.state",
         Severity::Error,
-        "The rollout was not rolled back",
-        "Find the cause in `launchgate_canary_rollbacks_total`; a mended release needs a new `rollout` id.",
+        "The rollout was neither rolled back nor aborted",
+        "Take `abort` out of the configuration, or find the cause in `launchgate_canary_rollbacks_total`; a mended release needs a new `rollout` id.",
+        RUNBOOK,
         state,
     ),
 ];
-
-const fn rule(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    mend: &'static str,
-    check: fn(&Facts) -> Judged,
-) -> Rule {
-    Rule {
-        id,
-        area: Area::Release,
-        severity,
-        title,
-        mend,
-        link: RUNBOOK,
-        check,
-    }
-}
 
 fn schedule(facts: &Facts) -> Judged {
     let config = facts.admin()?.policy("canary")?;
@@ -194,16 +186,19 @@ fn is_routed(value: &Value, header: &str) -> bool {
 
 fn state(facts: &Facts) -> Judged {
     let admin = facts.admin()?;
-    let rollout = admin.policy("canary")?["rollout"]
-        .as_str()
-        .unwrap_or_default();
-    let back = admin.samples.iter().any(|s| {
-        s.name == "launchgate_canary_rolled_back"
-            && s.value > 0.0
-            && s.labels.get("rollout").is_none_or(|r| r == rollout)
-    });
-    match back {
-        true => broken(format!("{rollout} is rolled back")),
+    let config = admin.policy("canary")?;
+    let rollout = config["rollout"].as_str().unwrap_or_default();
+    let counts = |name: &str| {
+        admin.samples.iter().any(|s| {
+            s.name == name && s.value > 0.0 && s.labels.get("rollout").is_none_or(|r| r == rollout)
+        })
+    };
+    // An operator's abort is a rollback by its counter, but not by its gauge: it is no verdict that the fleet shares.
+    if counts("launchgate_canary_rolled_back") || counts("launchgate_canary_rollbacks_total") {
+        return broken(format!("{rollout} is rolled back or aborted"));
+    }
+    match config["abort"] == true {
+        true => broken(format!("{rollout} is aborted by the configuration")),
         false => holds(format!("{rollout} stands")),
     }
 }

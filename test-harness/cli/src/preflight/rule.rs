@@ -61,6 +61,29 @@ pub(crate) struct Rule {
     pub(crate) check: fn(&Facts) -> Judged,
 }
 
+impl Rule {
+    /// A line of an area's checklist: what holds, what to do when it does not, where to read on, and who judges.
+    pub(crate) const fn new(
+        area: Area,
+        id: &'static str,
+        severity: Severity,
+        title: &'static str,
+        mend: &'static str,
+        link: &'static str,
+        check: fn(&Facts) -> Judged,
+    ) -> Self {
+        Self {
+            id,
+            area,
+            severity,
+            title,
+            mend,
+            link,
+            check,
+        }
+    }
+}
+
 /// What came of a rule.
 pub(crate) type Judged = Result<Outcome, NotChecked>;
 

@@ -17,81 +17,79 @@ const HSTS_SECONDS: u64 = 180 * DAY;
 const TLS_README: &str = "plugins/tls/README.md";
 
 pub(super) const RULES: &[Rule] = &[
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.versions",
         Severity::Error,
         "TLS 1.2 and 1.3 are spoken, nothing older",
         "Set `tls_minimum_protocol_version: TLSv1_2` and `tls_maximum_protocol_version: TLSv1_3` in the listener; `min_version` of tls tells clients why.",
+        TLS_README,
         versions,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.chain",
         Severity::Error,
         "The certificate chain leads to a trusted root",
         "Serve the leaf with all intermediates, leaf first. A private authority is trusted with --ca.",
+        TLS_README,
         chain,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.name",
         Severity::Error,
         "The certificate is for the name that users ask for",
         "Issue it with the host as a DNS name; check the `server_names` of the listener's filter chains.",
+        TLS_README,
         name,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.expiry",
         Severity::Error,
         "The certificate is valid for two weeks at least",
         "Renew it, and find out why the renewal did not run.",
+        TLS_README,
         expiry,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.redirect",
         Severity::Error,
         "Plain HTTP is redirected to HTTPS, and only there",
         "Load tls on the plain listener too; behind a load balancer set `trusted_proxies`.",
+        TLS_README,
         redirect,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.hsts",
         Severity::Error,
         "HSTS goes out once, over TLS only, for half a year at least",
         "Keep `hsts.enabled`; raise `hsts.max_age`, by `hsts.ramp` where you are careful.",
+        TLS_README,
         hsts,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.headers",
         Severity::Warning,
         "The security headers would be graded A or better",
         "Choose `headers.preset` (`api`, `web`, `strict`) or set the named headers.",
+        TLS_README,
         headers,
     ),
-    rule(
+    Rule::new(
+        Area::Tls,
         "tls.misdirected",
         Severity::Error,
         "A request for another listener's host is misdirected",
         "Name the listeners in `misdirected.listeners`, and give the listener the `tls_inspector` filter.",
+        TLS_README,
         misdirected,
     ),
 ];
-
-const fn rule(
-    id: &'static str,
-    severity: Severity,
-    title: &'static str,
-    mend: &'static str,
-    check: fn(&Facts) -> Judged,
-) -> Rule {
-    Rule {
-        id,
-        area: Area::Tls,
-        severity,
-        title,
-        mend,
-        link: TLS_README,
-        check,
-    }
-}
 
 fn versions(facts: &Facts) -> Judged {
     let spoken = &facts.tls()?.versions;
@@ -189,7 +187,7 @@ pub(super) fn max_age(value: &str) -> Option<u64> {
 
 fn headers(facts: &Facts) -> Judged {
     facts.tls()?;
-    let grade = Grade::of(&facts.gateway.page, facts.gateway.plain.as_ref());
+    let grade = Grade::of(&facts.gateway.page);
     match grade.is_good() {
         true => holds(grade.to_string()),
         false => broken(grade.to_string()),

@@ -8,19 +8,15 @@
 use std::{
     io::{Read as _, Write as _},
     net::TcpStream,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use anyhow::Context as _;
+use launchgate_harness::envoy::TlsClient;
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
-    client::{
-        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-        verify_server_cert_signed_by_trust_anchor, verify_server_name,
-    },
-    crypto::{CryptoProvider, ring},
+    CertificateError, Error, RootCertStore,
+    client::{verify_server_cert_signed_by_trust_anchor, verify_server_name},
+    crypto::ring,
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
     server::ParsedCertificate,
     version::{TLS12, TLS13},
@@ -41,7 +37,9 @@ pub(super) fn gather(target: &Target) -> anyhow::Result<Tls> {
     }
     let mut certificates = Vec::new();
     for (name, version) in [("1.2", &TLS12), ("1.3", &TLS13)] {
-        if let Ok(found) = shake(target, version) {
+        // Every certificate is taken here: it is judged afterwards, point by point.
+        let client = TlsClient::new(&target.host).version(version);
+        if let Ok(found) = client.certificates(target.address) {
             versions.push(name);
             certificates = found;
         }
@@ -128,31 +126,6 @@ fn roots(target: &Target) -> anyhow::Result<RootCertStore> {
     Ok(roots)
 }
 
-/// The certificates of a handshake with this version alone.
-fn shake(
-    target: &Target,
-    version: &'static rustls::SupportedProtocolVersion,
-) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let provider = Arc::new(ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider.clone())
-        .with_protocol_versions(&[version])?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Unjudged(provider)))
-        .with_no_client_auth();
-    config.enable_sni = true;
-    let name = ServerName::try_from(target.host.clone())?;
-    let mut session = ClientConnection::new(Arc::new(config), name)?;
-    let mut stream = connect(target)?;
-    while session.is_handshaking() {
-        session.complete_io(&mut stream)?;
-    }
-    let certificates = session.peer_certificates().context("no certificate")?;
-    Ok(certificates
-        .iter()
-        .map(|c| c.clone().into_owned())
-        .collect())
-}
-
 /// Whether a ServerHello of TLS 1.`minor - 1` comes back.
 fn speaks_legacy(target: &Target, minor: u8) -> std::io::Result<bool> {
     let mut stream = connect(target).map_err(std::io::Error::other)?;
@@ -199,53 +172,4 @@ fn connect(target: &Target) -> anyhow::Result<TcpStream> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     Ok(stream)
-}
-
-/// Takes every certificate: it is judged afterwards, point by point.
-#[derive(Debug)]
-struct Unjudged(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unjudged {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
