@@ -14,6 +14,7 @@ mod index;
 mod inspect;
 mod manifest;
 mod matrix;
+mod output;
 mod preflight;
 mod registry;
 mod render;

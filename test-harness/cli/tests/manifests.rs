@@ -3,7 +3,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -247,5 +247,20 @@ fn a_configuration_that_the_plugin_refuses_is_refused_with_its_reason() -> Resul
         said.contains("[plugin-module]") && said.contains("max_age") && said.contains("30 parsecs"),
         "{said}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_stops_reading_is_no_fault() -> Result<()> {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_launchgate"))
+        .args(["render", "envoy-configs/istio/base"])
+        .current_dir(workspace())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    drop(child.stdout.take());
+    let output = child.wait_with_output()?;
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert!(output.status.success(), "{}", output.status);
     Ok(())
 }

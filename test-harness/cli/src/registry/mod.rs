@@ -23,6 +23,7 @@ use self::{
 use crate::{
     image::layer::hex,
     index::{Entry, Index},
+    output,
 };
 
 /// List, show, pull, verify and pin plugins of a registry.
@@ -199,7 +200,7 @@ fn show(
         let bytes = pulled
             .file(title)
             .with_context(|| format!("{reference}: no {title}, it has {}", titles.join(", ")))?;
-        print!("{}", String::from_utf8_lossy(bytes));
+        output::print(&String::from_utf8_lossy(bytes))?;
         return Ok(());
     }
     print_entry(entry, &reference, &pulled);

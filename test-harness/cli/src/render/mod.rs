@@ -16,7 +16,7 @@ use serde_json::Value;
 
 pub(crate) use self::bootstrap::chain;
 use self::cluster::Endpoints;
-use crate::manifest;
+use crate::{manifest, output};
 
 /// Render manifests as Envoy would get them from Istio or Envoy Gateway.
 #[derive(Debug, clap::Args)]
@@ -93,12 +93,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         Form::TrafficExtension => manifests.iter().filter_map(traffic_extension::of).collect(),
     };
-    for (index, document) in documents.iter().enumerate() {
-        if index > 0 {
-            println!("---");
-        }
-        print!("{}", serde_norway::to_string(document)?);
-    }
+    let documents: Result<Vec<_>, _> = documents.iter().map(serde_norway::to_string).collect();
+    output::print(&documents?.join("---\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
