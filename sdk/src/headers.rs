@@ -2,8 +2,8 @@
 //!
 //! 1. Values are bytes until proven text: nothing here fails on bytes that are not UTF-8.
 //! 2. Names are compared without regard to case (RFC 9110 section 5.1); the host gives them in lower case.
-//! 3. Edits change this map at once, so that a later policy sees what an earlier one changed, and are remembered by name;
-//!    [`Headers::take_edits`] gives the difference to what the host has, which is empty where nothing changed.
+//! 3. Edits change this map at once, so that a later policy sees what an earlier one changed. Fields that the host has and
+//!    that are gone stay marked until [`Headers::write_edits`] has told the difference, which is empty where nothing changed.
 //! 4. A value with CR, LF or NUL, and a name that is no token, are refused and counted: Envoy would write a CR LF of a
 //!    response header to the wire as it is (response splitting).
 
@@ -11,36 +11,41 @@ use std::fmt;
 use std::ops::Range;
 
 /// An ordered multi-map of header fields.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Headers {
     bytes: Vec<u8>,
     fields: Vec<Field>,
-    touched: Vec<Touched>,
+    edited: bool,
     refused: u32,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Field {
     name: Range<usize>,
     value: Range<usize>,
+    state: State,
 }
 
-/// A name that was edited, with the values that the host has for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Touched {
-    name: String,
-    original: Vec<Vec<u8>>,
+/// Where a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Here and on the host.
+    Held,
+    /// Here only.
+    New,
+    /// On the host only.
+    Gone,
 }
 
 /// One write to the host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Edit {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edit<'a> {
     /// Replace all values by this one.
-    Set(String, Vec<u8>),
+    Set(&'a [u8], &'a [u8]),
     /// Append a further value.
-    Add(String, Vec<u8>),
+    Add(&'a [u8], &'a [u8]),
     /// Remove all values.
-    Remove(String),
+    Remove(&'a [u8]),
 }
 
 /// Why a header was refused.
@@ -81,41 +86,63 @@ impl fmt::Display for InvalidHeader {
 impl std::error::Error for InvalidHeader {}
 
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
-pub fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
-        )
+pub const fn is_token_byte(byte: u8) -> bool {
+    // One bit for each ASCII character: every byte of every name that is written is asked for.
+    const LOW: u64 = token_bits() as u64;
+    const HIGH: u64 = (token_bits() >> 64) as u64;
+    let bits = match byte {
+        0..64 => LOW,
+        64..128 => HIGH,
+        _ => 0,
+    };
+    bits >> (byte & 63) & 1 == 1
+}
+
+const fn token_bits() -> u128 {
+    let mut bits = 0;
+    let mut byte = 0_u8;
+    while byte < 128 {
+        let is_token = byte.is_ascii_alphanumeric()
+            || matches!(
+                byte,
+                b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'^' | b'_' | b'`' | b'|' | b'~'
+            );
+        bits |= (is_token as u128) << byte;
+        byte += 1;
+    }
+    bits
 }
 
 impl Headers {
     /// Decodes a map as a proxy-wasm host serialises it: count, sizes, then names and values each closed by NUL, numbers
     /// as 32 bits little-endian. What is malformed ends the map; nothing is read beyond the buffer.
     pub fn decode(bytes: Vec<u8>) -> Self {
-        let mut fields = Vec::new();
-        let count = read_u32(&bytes, 0).unwrap_or(0);
+        let count = bytes.first_chunk().map_or(0, |count| size(*count));
         let mut position = count.saturating_mul(8).saturating_add(4);
-        for index in 0..count {
-            let sizes = index * 8 + 4;
-            let (Some(name_size), Some(value_size)) =
-                (read_u32(&bytes, sizes), read_u32(&bytes, sizes + 4))
-            else {
+        // A field takes eight bytes for its sizes and two that close name and value.
+        let mut fields = Vec::with_capacity(count.min(bytes.len() / 10));
+        let sizes = bytes.get(4..).unwrap_or_default().chunks_exact(8);
+        for sizes in sizes.take(count) {
+            let [a, b, c, d, e, f, g, h] = *sizes else {
                 break;
             };
-            let name = position..position.saturating_add(name_size);
+            let name = position..position.saturating_add(size([a, b, c, d]));
             let value_start = name.end.saturating_add(1);
-            let value = value_start..value_start.saturating_add(value_size);
+            let value = value_start..value_start.saturating_add(size([e, f, g, h]));
             if value.end >= bytes.len() {
                 break;
             }
             position = value.end + 1;
-            fields.push(Field { name, value });
+            fields.push(Field {
+                name,
+                value,
+                state: State::Held,
+            });
         }
         Self {
             bytes,
             fields,
-            touched: Vec::new(),
+            edited: false,
             refused: 0,
         }
     }
@@ -126,33 +153,31 @@ impl Headers {
     ) -> Self {
         let mut headers = Self::default();
         for (name, value) in pairs {
-            headers.push(name.as_ref(), value.as_ref());
+            headers.push(name.as_ref(), value.as_ref(), State::Held);
         }
         headers
     }
 
     /// Number of fields.
     pub fn len(&self) -> usize {
-        self.fields.len()
+        self.here().count()
     }
 
     /// Whether there are no fields.
     pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+        self.here().next().is_none()
     }
 
     /// All fields in order.
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        self.fields
-            .iter()
+        self.here()
             .map(|field| (self.slice(&field.name), self.slice(&field.value)))
     }
 
     /// All values of a name, in order.
     pub fn all<'a>(&'a self, name: &str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
-        self.fields
-            .iter()
-            .filter(move |field| field.is_named(&self.bytes, name))
+        self.here()
+            .filter(move |field| field.is_named(&self.bytes, name.as_bytes()))
             .map(|field| self.slice(&field.value))
     }
 
@@ -216,9 +241,9 @@ impl Headers {
     /// A value with CR, LF or NUL, or a bad name: nothing changes, and the refusal is counted.
     pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidHeader> {
         self.admit(name, value.as_ref())?;
-        self.touch(name);
         self.drop_fields(name);
-        self.push(name.as_bytes(), value.as_ref());
+        self.push(name.as_bytes(), value.as_ref(), State::New);
+        self.edited = true;
         Ok(())
     }
 
@@ -228,49 +253,56 @@ impl Headers {
     /// As [`Headers::set`].
     pub fn add(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), InvalidHeader> {
         self.admit(name, value.as_ref())?;
-        self.touch(name);
-        self.push(name.as_bytes(), value.as_ref());
+        self.push(name.as_bytes(), value.as_ref(), State::New);
+        self.edited = true;
         Ok(())
     }
 
     /// Removes all values of a name.
     pub fn remove(&mut self, name: &str) {
-        if self.contains(name) {
-            self.touch(name);
-            self.drop_fields(name);
-        }
+        self.drop_fields(name);
     }
 
-    /// The writes that bring the host to this state, and from here on no difference any more. One write for a name with
+    /// Whether there may be edits to take, or refusals to count.
+    pub fn is_edited(&self) -> bool {
+        self.edited || self.refused > 0
+    }
+
+    /// Tells the writes that bring the host to this state, and from here on no difference any more. One write for a name with
     /// at most one value; none for a name whose values are what they were.
-    pub fn take_edits(&mut self) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        for Touched { name, original } in std::mem::take(&mut self.touched) {
-            let was = original.iter().map(Vec::as_slice);
-            let alike = self
-                .all(&name)
-                .zip(was)
-                .take_while(|(new, old)| new == old)
-                .count();
-            let now = self.all(&name).count();
-            if alike == now && alike == original.len() {
-                continue;
-            }
-            if now == 0 {
-                edits.push(Edit::Remove(name));
-                continue;
-            }
-            // Where all that the host has is still there, only the rest is written.
-            let kept = if alike == original.len() { alike } else { 0 };
-            for (index, value) in self.all(&name).enumerate().skip(kept) {
-                let value = value.to_vec();
-                edits.push(match index {
-                    0 => Edit::Set(name.clone(), value),
-                    _ => Edit::Add(name.clone(), value),
-                });
-            }
+    pub fn write_edits(&mut self, mut write: impl FnMut(Edit<'_>)) {
+        if !std::mem::take(&mut self.edited) {
+            return;
         }
-        edits
+        let Self { bytes, fields, .. } = self;
+        let is_changed = |field: &Field| field.state != State::Held;
+        let slice = |range: &Range<usize>| bytes.get(range.clone()).unwrap_or_default();
+        let (mut now, mut then) = (Vec::new(), Vec::new());
+        for (index, field) in fields.iter().enumerate().filter(|(_, own)| is_changed(own)) {
+            let name = slice(&field.name);
+            let is_named = |other: &&Field| other.is_named(bytes, name);
+            // A name is written where its first change stands.
+            if (fields.iter().take(index)).any(|other| is_changed(other) && is_named(&other)) {
+                continue;
+            }
+            now.clear();
+            then.clear();
+            for other in fields.iter().filter(is_named) {
+                let value = slice(&other.value);
+                if other.state != State::Gone {
+                    now.push(value);
+                }
+                if other.state != State::New {
+                    then.push(value);
+                }
+            }
+            write_name(name, &now, &then, &mut write);
+        }
+        fields.retain_mut(|field| {
+            let stays = field.state != State::Gone;
+            field.state = State::Held;
+            stays
+        });
     }
 
     /// How many edits were refused, and from here on none.
@@ -287,33 +319,40 @@ impl Headers {
         InvalidHeader::check(name, value).inspect_err(|_| self.refused += 1)
     }
 
-    fn touch(&mut self, name: &str) {
-        if !self
-            .touched
+    /// Fields without those that only the host has.
+    fn here(&self) -> impl DoubleEndedIterator<Item = &Field> {
+        self.fields
             .iter()
-            .any(|touched| touched.name.eq_ignore_ascii_case(name))
-        {
-            let original = self.all(name).map(<[u8]>::to_vec).collect();
-            self.touched.push(Touched {
-                name: name.to_ascii_lowercase(),
-                original,
-            });
-        }
+            .filter(|field| field.state != State::Gone)
     }
 
     fn drop_fields(&mut self, name: &str) {
         let Self { bytes, fields, .. } = self;
-        fields.retain(|field| !field.is_named(bytes, name));
+        let mut changed = false;
+        fields.retain_mut(|field| {
+            if field.state == State::Gone || !field.is_named(bytes, name.as_bytes()) {
+                return true;
+            }
+            changed = true;
+            let stays = field.state == State::Held;
+            field.state = State::Gone;
+            stays
+        });
+        self.edited |= changed;
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) {
+    fn push(&mut self, name: &[u8], value: &[u8], state: State) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
+        if let Some(name) = self.bytes.get_mut(start..) {
+            name.make_ascii_lowercase();
+        }
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
         self.fields.push(Field {
             name: start..middle,
             value: middle..self.bytes.len(),
+            state,
         });
     }
 
@@ -324,14 +363,39 @@ impl Headers {
 
 impl Field {
     /// Names come in lower case mostly, so equal bytes are looked for first.
-    fn is_named(&self, bytes: &[u8], name: &str) -> bool {
-        let name = name.as_bytes();
+    fn is_named(&self, bytes: &[u8], name: &[u8]) -> bool {
         self.name.len() == name.len()
             && bytes
                 .get(self.name.clone())
                 .is_some_and(|own| own == name || own.eq_ignore_ascii_case(name))
     }
 }
+
+/// The writes that make the values of a name what they are now.
+fn write_name(name: &[u8], now: &[&[u8]], then: &[&[u8]], write: &mut impl FnMut(Edit<'_>)) {
+    // Where all that the host has is still there, only the rest is written.
+    let (kept, rest) = match now.strip_prefix(then) {
+        Some(rest) => (then.len(), rest),
+        None => (0, now),
+    };
+    if now.is_empty() && !then.is_empty() {
+        write(Edit::Remove(name));
+    }
+    for (index, value) in rest.iter().enumerate() {
+        write(match kept + index {
+            0 => Edit::Set(name, value),
+            _ => Edit::Add(name, value),
+        });
+    }
+}
+
+impl PartialEq for Headers {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Headers {}
 
 /// Names only: values can be secret.
 impl fmt::Debug for Headers {
@@ -342,10 +406,9 @@ impl fmt::Debug for Headers {
     }
 }
 
-fn read_u32(bytes: &[u8], position: usize) -> Option<usize> {
-    let end = position.checked_add(4)?;
-    let number = <[u8; 4]>::try_from(bytes.get(position..end)?).ok()?;
-    usize::try_from(u32::from_le_bytes(number)).ok()
+/// A number as the host writes it; one that memory cannot hold is larger than every buffer.
+fn size(bytes: [u8; 4]) -> usize {
+    usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
 }
 
 /// Serialises pairs as the host reads them, the inverse of [`Headers::decode`].

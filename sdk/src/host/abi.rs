@@ -44,6 +44,13 @@ unsafe extern "C" {
         length: *mut usize,
     ) -> i32;
     fn proxy_get_header_map_pairs(map: u32, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_get_header_map_value(
+        map: u32,
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
     fn proxy_replace_header_map_value(
         map: u32,
         key: *const u8,
@@ -206,8 +213,21 @@ pub(super) fn header_pairs(map: u32) -> Vec<u8> {
     }
 }
 
+/// The first value of a header; `None` where it is not there.
+pub(super) fn header(map: u32, name: &str) -> Option<Vec<u8>> {
+    let (mut data, mut size) = (std::ptr::null_mut(), 0);
+    // SAFETY: the host writes pointer and size of memory that it allocated here.
+    match unsafe {
+        proxy_get_header_map_value(map, name.as_ptr(), name.len(), &mut data, &mut size)
+    } {
+        // SAFETY: Ok was returned.
+        0 => Some(unsafe { take(data, size) }),
+        _ => None,
+    }
+}
+
 /// Replaces all values of a header by one.
-pub(super) fn replace_header(map: u32, name: &str, value: &[u8]) -> Result<(), Refused> {
+pub(super) fn replace_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointers are valid for their lengths.
     check(unsafe {
         proxy_replace_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -215,7 +235,7 @@ pub(super) fn replace_header(map: u32, name: &str, value: &[u8]) -> Result<(), R
 }
 
 /// Appends a header.
-pub(super) fn add_header(map: u32, name: &str, value: &[u8]) -> Result<(), Refused> {
+pub(super) fn add_header(map: u32, name: &[u8], value: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointers are valid for their lengths.
     check(unsafe {
         proxy_add_header_map_value(map, name.as_ptr(), name.len(), value.as_ptr(), value.len())
@@ -223,7 +243,7 @@ pub(super) fn add_header(map: u32, name: &str, value: &[u8]) -> Result<(), Refus
 }
 
 /// Removes a header.
-pub(super) fn remove_header(map: u32, name: &str) -> Result<(), Refused> {
+pub(super) fn remove_header(map: u32, name: &[u8]) -> Result<(), Refused> {
     // SAFETY: the pointer is valid for its length.
     check(unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) })
 }

@@ -44,14 +44,14 @@ impl<M: Module> Core<M> {
     pub(super) fn write_back(&mut self, map: u32, headers: Option<&mut Headers>) {
         let Some(headers) = headers else { return };
         let mut refused = u64::from(headers.take_refused());
-        for edit in headers.take_edits() {
-            let written = match &edit {
+        headers.write_edits(|edit| {
+            let written = match edit {
                 Edit::Set(name, value) => abi::replace_header(map, name, value),
                 Edit::Add(name, value) => abi::add_header(map, name, value),
                 Edit::Remove(name) => abi::remove_header(map, name),
             };
             refused += u64::from(written.is_err());
-        }
+        });
         self.fx.add(self.refused, refused);
     }
 
