@@ -34,8 +34,8 @@ pub(crate) const KNOWN: &[&str] = &[
 pub(crate) struct CertificateHeaders {
     /// In lower case, `_` written as `-`.
     patterns: Vec<String>,
-    /// Their first bytes, each once.
-    begins: Vec<u8>,
+    /// Their first bytes, each once; `None` where a pattern is too short to have them.
+    begins: Option<Vec<u32>>,
 }
 
 impl CertificateHeaders {
@@ -56,11 +56,15 @@ impl CertificateHeaders {
             .iter()
             .map(|pattern| pattern.to_ascii_lowercase().replace('_', "-"))
             .collect();
-        let mut begins = Vec::new();
-        for begin in patterns.iter().filter_map(|pattern| pattern.bytes().next()) {
-            if !begins.contains(&begin) {
-                begins.push(begin);
-            }
+        let mut begins = Some(Vec::new());
+        for pattern in &patterns {
+            let name = pattern.strip_suffix('*').unwrap_or(pattern);
+            begins = begins.zip(begin(name.as_bytes())).map(|(mut all, own)| {
+                if !all.contains(&own) {
+                    all.push(own);
+                }
+                all
+            });
         }
         Self { patterns, begins }
     }
@@ -81,11 +85,19 @@ impl CertificateHeaders {
         names
     }
 
-    /// Most headers begin like no pattern: one look at a byte tells, and nothing is compared.
+    /// Most headers begin like no pattern: one number tells, and nothing is compared.
     fn may_match(&self, name: &[u8]) -> bool {
-        let first = name.first().map(fold);
-        first.is_some_and(|first| self.begins.contains(&first))
+        match &self.begins {
+            Some(begins) => begin(name).is_some_and(|own| begins.contains(&own)),
+            None => true,
+        }
     }
+}
+
+/// The first three bytes of a name as a number: `x-f` tells `x-forwarded-client-cert` from `x-request-id`.
+fn begin(name: &[u8]) -> Option<u32> {
+    let [a, b, c] = name.first_chunk()?;
+    Some(u32::from_be_bytes([0, fold(a), fold(b), fold(c)]))
 }
 
 fn is_match(pattern: &str, name: &[u8]) -> bool {
