@@ -128,6 +128,10 @@ mod tests {
             )
         }
 
+        fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
+            self.headers(map).first(name).map(<[u8]>::to_vec)
+        }
+
         fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
             (path == ["source", "address"]).then(|| self.address.as_bytes().to_vec())
         }

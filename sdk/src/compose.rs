@@ -66,9 +66,11 @@ macro_rules! compose {
 
             fn on_request(&mut self, view: &mut $crate::RequestView<'_>, exchange: &mut Exchange, cx: &mut $crate::StreamContext<'_>) -> $crate::Verdict {
                 let mut position = 0;
+                let mut rest = $crate::Verdict::Pass;
                 $(if let Some(part) = &mut self.$field {
                     match part.on_request(view, &mut exchange.$field, cx) {
-                        $crate::Verdict::Continue => {}
+                        $crate::Verdict::Pass => {}
+                        $crate::Verdict::Continue => rest = $crate::Verdict::Continue,
                         $crate::Verdict::Reply(reply) => {
                             exchange.replied = Some(position);
                             return $crate::Verdict::Reply(reply);
@@ -82,7 +84,7 @@ macro_rules! compose {
                 }
                 position += 1;)+
                 let _ = position;
-                $crate::Verdict::Continue
+                rest
             }
 
             fn on_body(&mut self, body: &[u8], exchange: &mut Exchange, cx: &mut $crate::StreamContext<'_>) -> $crate::Verdict {

@@ -23,7 +23,7 @@ use crate::metric::{Counter, Gauge, Registry};
 use crate::policy::{RootContext, Setup, StreamContext, Verdict};
 use crate::ports::Ports;
 use crate::scope::Common;
-use crate::time::{Time, Timestamp};
+use crate::time::{Now, Time, Timestamp};
 use crate::view::{EndView, HeaderMap, Kept, RequestView, ResponseView, Source};
 
 /// What the workers of one proxy share: state and metric values.
@@ -251,7 +251,6 @@ impl<M: Module> Host<M> {
 
     /// Request headers; the verdict and the headers as they go upstream.
     pub fn request(&mut self, exchange: &mut Exchange<M>) -> Verdict {
-        exchange.kept.started = Some(self.now);
         exchange.kept.enter(Phase::Request);
         let Exchange {
             facts, kept, own, ..
@@ -260,7 +259,7 @@ impl<M: Module> Host<M> {
             |module, cx| module.on_request(&mut RequestView::new(facts, kept, true), own, cx),
             facts,
         );
-        if let Some(headers) = exchange.kept.request_mut() {
+        if let Some(headers) = exchange.kept.edited_request() {
             exchange.facts.request = headers.clone();
         }
         verdict
@@ -282,7 +281,7 @@ impl<M: Module> Host<M> {
             |module, cx| module.on_response(&mut ResponseView::new(facts, kept, false), own, cx),
             facts,
         );
-        if let Some(headers) = exchange.kept.response_mut() {
+        if let Some(headers) = exchange.kept.edited_response() {
             exchange.facts.response = headers.clone();
         }
     }
@@ -290,12 +289,12 @@ impl<M: Module> Host<M> {
     /// The end of the exchange.
     pub fn end(&mut self, exchange: &mut Exchange<M>) {
         exchange.kept.enter(Phase::End);
-        let now = self.now;
+        let now = Now::from(self.now);
         let Exchange {
             facts, kept, own, ..
         } = exchange;
         self.stream(
-            |module, cx| module.on_end(&EndView::new(facts, kept, now), own, cx),
+            |module, cx| module.on_end(&EndView::new(facts, kept, &now), own, cx),
             facts,
         );
     }
@@ -352,8 +351,9 @@ impl<M: Module> Host<M> {
             names: &self.names,
             dice: &mut self.dice,
         };
+        let now = Now::from(self.now);
         let mut cx = StreamContext {
-            now: self.now,
+            now: &now,
             fx: &mut fx,
             metrics: &mut self.metrics,
             ports: &mut ports,
@@ -419,6 +419,10 @@ impl Source for Facts {
         }
     }
 
+    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>> {
+        self.headers(map).first(name).map(<[u8]>::to_vec)
+    }
+
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         self.properties.get(&path.join("\0")).cloned()
     }
@@ -477,8 +481,14 @@ impl<M: Module> Exchange<M> {
         self.property(attribute.path(), value)
     }
 
-    /// Sets a numeric attribute.
-    pub fn with_integer(self, attribute: Attribute, value: u64) -> Self {
+    /// Sets a numeric attribute. The status stands in the response headers too, as on the host.
+    pub fn with_integer(mut self, attribute: Attribute, value: u64) -> Self {
+        if attribute == Attribute::ResponseCode {
+            let status = value.to_string();
+            (self.facts.response)
+                .set(":status", status)
+                .expect("a valid header");
+        }
         self.property(attribute.path(), value.to_le_bytes())
     }
 

@@ -80,7 +80,7 @@ pub use ports::{Lease, Ports, State};
 pub use reply::Reply;
 pub use scope::{Common, Mode, Scope};
 pub use secret::Secret;
-pub use time::{Time, Timestamp};
+pub use time::{Now, Time, Timestamp};
 pub use view::{EndView, RequestView, ResponseView};
 
 /// Registers a policy (or, with `module`, a composition) as the module's own: the one line of a `module.rs`.

@@ -1,6 +1,6 @@
 //! What the edge runs: a policy with its scope and mode, or a composition of such.
 //!
-//! 1. Out of scope and in mode `off` the policy sees [`Policy::on_bypass`] only.
+//! 1. Out of scope and in mode `off` the policy sees [`Policy::on_bypass`] only; after [`Verdict::Pass`] nothing more.
 //! 2. The scope is decided once, at the request; for an exchange that never reached the filters, at its end.
 //! 3. Keys in shared state begin with plugin and instance name.
 //! 4. In a composition the outer mode, scope and trust hold for every part beside the part's own.
@@ -82,6 +82,7 @@ pub struct Member<P: Policy> {
 
 /// What a member keeps of an exchange.
 pub struct MemberExchange<X> {
+    /// Whether the policy sees the rest of it; unknown before the request.
     inside: Option<bool>,
     own: X,
 }
@@ -165,12 +166,17 @@ impl<P: Policy> Module for Member<P> {
         let inside = self.mode != Mode::Off && self.scopes.iter().all(|scope| scope.contains(view));
         exchange.inside = Some(inside);
         let cx = &mut stream(cx, &self.prefix);
-        if inside {
-            self.policy.on_request(view, &mut exchange.own, cx)
-        } else {
+        if !inside {
             self.policy.on_bypass(view, cx);
-            Verdict::Continue
+            return Verdict::Pass;
         }
+        let verdict = self.policy.on_request(view, &mut exchange.own, cx);
+        if matches!(verdict, Verdict::Pass) {
+            exchange.inside = Some(false);
+        } else if P::PHASES.end {
+            view.begin(cx.now);
+        }
+        verdict
     }
 
     fn on_body(

@@ -49,19 +49,36 @@ pub fn query(path_and_query: &[u8]) -> &[u8] {
 }
 
 fn is_ambiguous(path: &[u8]) -> bool {
-    let odd = |part: &[u8]| {
-        part == b"//"
-            || part.first() == Some(&b'\\')
-            || [&b"%2e"[..], b"%2f", b"%5c"]
-                .iter()
-                .any(|escape| part.eq_ignore_ascii_case(escape))
-    };
-    path.contains(&b'\\')
-        || path.windows(2).any(odd)
-        || path.windows(3).any(odd)
-        || path
-            .split(|byte| *byte == b'/')
-            .any(|segment| matches!(segment, b"." | b".."))
+    let mut rest = path;
+    let mut before = 0;
+    // Dots of the segment so far, while it has nothing else.
+    let mut dots = Some(0_u32);
+    while let Some((&byte, after)) = rest.split_first() {
+        match byte {
+            b'/' if before == b'/' || is_dots(dots) => return true,
+            b'/' => dots = Some(0),
+            b'\\' => return true,
+            b'%' if is_escape(after) => return true,
+            b'.' => dots = dots.map(|count| count + 1),
+            _ => dots = None,
+        }
+        before = byte;
+        rest = after;
+    }
+    is_dots(dots)
+}
+
+/// `.` or `..`
+fn is_dots(dots: Option<u32>) -> bool {
+    matches!(dots, Some(1 | 2))
+}
+
+/// What follows a `%` that hides a dot, a slash or a backslash.
+fn is_escape(after: &[u8]) -> bool {
+    matches!(
+        after,
+        [b'2', b'e' | b'E' | b'f' | b'F', ..] | [b'5', b'c' | b'C', ..]
+    )
 }
 
 /// A path of the configuration: exact, or a prefix where it ends in `/`.

@@ -13,7 +13,7 @@ use crate::metric::{Family, Registry};
 use crate::ports::{Ports, State};
 use crate::reply::Reply;
 use crate::scope::{Common, Mode};
-use crate::time::Time;
+use crate::time::{Now, Time};
 use crate::view::{EndView, RequestView, ResponseView};
 
 /// Which callbacks a policy handles.
@@ -63,6 +63,9 @@ pub enum Verdict {
     /// It goes on, with the edits made.
     #[default]
     Continue,
+    /// As `Continue`, and the policy has nothing to do with this exchange any more: it sees neither response nor end. Where
+    /// that holds for all of a module, the rest of the exchange costs next to nothing.
+    Pass,
     /// The gateway replies.
     Reply(Reply),
     /// It waits for its body, at most so many bytes, which [`Policy::on_body`] gets. Only for a gateway endpoint that
@@ -230,7 +233,7 @@ impl<'a> Setup<'a> {
 /// What a policy may use within an exchange.
 pub struct StreamContext<'a> {
     /// Now.
-    pub now: Time,
+    pub now: &'a Now,
     /// What it wants done.
     pub fx: &'a mut Effects,
     /// For series whose labels are known only now.

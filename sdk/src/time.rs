@@ -3,6 +3,7 @@
 //! 1. `wall` is the time of day. It may step in both directions: use it for timestamps and schedules only.
 //! 2. `mono` only grows. Use it for leases, windows, back-off and expiry.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::time::Duration;
 
@@ -13,6 +14,45 @@ pub struct Time {
     pub wall: Timestamp,
     /// Time since an arbitrary start that is the same for all workers of a process.
     pub mono: Duration,
+}
+
+/// The moment of an exchange's callback, read from the host when somebody first looks at it: a clock costs a host call, and
+/// a request that is only let through needs none.
+#[derive(Debug)]
+pub struct Now {
+    known: OnceCell<Time>,
+    read: fn() -> Time,
+}
+
+impl Now {
+    /// A moment that `read` tells.
+    pub fn when_asked(read: fn() -> Time) -> Self {
+        Self {
+            known: OnceCell::new(),
+            read,
+        }
+    }
+}
+
+impl From<Time> for Now {
+    fn from(time: Time) -> Self {
+        Self {
+            known: OnceCell::from(time),
+            // Never asked: the time is known.
+            read: || Time {
+                wall: Timestamp(0),
+                mono: Duration::ZERO,
+            },
+        }
+    }
+}
+
+impl std::ops::Deref for Now {
+    type Target = Time;
+
+    fn deref(&self) -> &Time {
+        self.known.get_or_init(self.read)
+    }
 }
 
 /// A time of day, in nanoseconds since 1970-01-01T00:00:00Z, without leap seconds (POSIX).

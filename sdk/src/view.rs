@@ -6,13 +6,14 @@
 //!    policy's `Exchange`. At the end they are readable again, but there they are what later filters made of them.
 //! 3. Edits go through the view; the edge writes the difference once, after the last policy.
 
-use std::cell::{OnceCell, RefCell};
+use std::borrow::Cow;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::attribute::{Attribute, Phase};
 use crate::headers::{Headers, InvalidHeader};
-use crate::time::Time;
+use crate::time::{Now, Time};
 
 /// Which header map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum HeaderMap {
 pub trait Source {
     /// A header map; empty where the host has none.
     fn headers(&self, map: HeaderMap) -> Headers;
+    /// The first value of one header: cheaper than the map where nothing else of it is needed.
+    fn header(&self, map: HeaderMap, name: &str) -> Option<Vec<u8>>;
     /// An attribute by its path.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 }
@@ -39,14 +42,16 @@ type KnownAttribute = (Attribute, Option<Rc<[u8]>>);
 /// What is kept of an exchange between its phases, for all policies of a module together.
 #[derive(Debug, Default)]
 pub struct Kept {
-    request: OnceCell<Headers>,
-    response: OnceCell<Headers>,
+    request: OnceCell<Rc<Headers>>,
+    response: OnceCell<Rc<Headers>>,
     trailers: OnceCell<Headers>,
     attributes: RefCell<Vec<KnownAttribute>>,
-    /// When the request began; absent where it never reached the filters.
+    /// Request headers that were asked for one by one.
+    peeked: RefCell<Vec<(Box<str>, Option<Vec<u8>>)>>,
+    /// When the request began; absent where it never reached a policy that looks at the end.
     pub started: Option<Time>,
-    /// Status of the response headers that passed, where a policy read them.
-    pub status: Option<u16>,
+    /// Status of the response headers, where it was read.
+    status: Cell<Option<u16>>,
 }
 
 impl Kept {
@@ -55,6 +60,7 @@ impl Kept {
         self.attributes
             .borrow_mut()
             .retain(|(attribute, _)| is_constant(*attribute));
+        self.peeked.borrow_mut().clear();
         match phase {
             Phase::Request => {}
             Phase::Response => drop(self.request.take()),
@@ -65,14 +71,14 @@ impl Kept {
         }
     }
 
-    /// The request snapshot, if it was taken, for the edge to write back edits.
-    pub fn request_mut(&mut self) -> Option<&mut Headers> {
-        self.request.get_mut()
+    /// The request snapshot, if a policy edited it, for the edge to write the edits back.
+    pub fn edited_request(&mut self) -> Option<&mut Headers> {
+        edited(&mut self.request)
     }
 
-    /// The response snapshot, if it was taken.
-    pub fn response_mut(&mut self) -> Option<&mut Headers> {
-        self.response.get_mut()
+    /// The response snapshot, if a policy edited it.
+    pub fn edited_response(&mut self) -> Option<&mut Headers> {
+        edited(&mut self.response)
     }
 
     fn attribute(
@@ -177,11 +183,37 @@ impl<'a> RequestView<'a> {
 
     attribute_readers!(Phase::Request);
 
+    /// Remembers when the request began, for the end of the exchange.
+    pub(crate) fn begin(&mut self, now: &Now) {
+        self.kept.started.get_or_insert(**now);
+    }
+
     /// All request headers, with the edits so far.
     pub fn headers(&self) -> &Headers {
         self.kept
             .request
-            .get_or_init(|| self.source.headers(HeaderMap::Request))
+            .get_or_init(|| Rc::new(self.source.headers(HeaderMap::Request)))
+    }
+
+    /// The first value of a request header, by a read of that one alone where the snapshot was not taken yet: for a question
+    /// that most requests answer with no. What has several values, and whatever else is asked, is in [`Self::headers`].
+    pub fn peek(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        if let Some(headers) = self.kept.request.get() {
+            return headers.first(name).map(Cow::Borrowed);
+        }
+        let mut peeked = self.kept.peeked.borrow_mut();
+        if let Some((_, value)) = peeked.iter().find(|(known, _)| **known == *name) {
+            return value.clone().map(Cow::Owned);
+        }
+        let value = self.source.header(HeaderMap::Request, name);
+        peeked.push((name.into(), value.clone()));
+        value.map(Cow::Owned)
+    }
+
+    /// The request headers as they are now, to be kept beyond this callback. Not copied unless they are edited later.
+    pub fn snapshot(&self) -> Rc<Headers> {
+        self.headers();
+        self.kept.request.get().map(Rc::clone).unwrap_or_default()
     }
 
     /// Replaces all values of a request header by one. Any write makes Envoy choose the route anew.
@@ -194,7 +226,9 @@ impl<'a> RequestView<'a> {
 
     /// Removes a request header with all its values.
     pub fn remove(&mut self, name: &str) {
-        self.edit(|headers| headers.remove(name));
+        if self.peek(name).is_some() {
+            self.edit(|headers| headers.remove(name));
+        }
     }
 
     /// Edits the request headers.
@@ -231,7 +265,7 @@ impl<'a> ResponseView<'a> {
     pub fn headers(&self) -> &Headers {
         self.kept
             .response
-            .get_or_init(|| self.source.headers(HeaderMap::Response))
+            .get_or_init(|| Rc::new(self.source.headers(HeaderMap::Response)))
     }
 
     /// Edits the response headers.
@@ -259,7 +293,7 @@ impl<'a> ResponseView<'a> {
     /// Status of the response; remembered for the end of the exchange.
     pub fn status(&mut self) -> Option<u16> {
         let status = self.headers().status();
-        self.kept.status = status;
+        self.kept.status.set(status);
         status
     }
 }
@@ -269,12 +303,12 @@ pub struct EndView<'a> {
     source: &'a dyn Source,
     kept: &'a Kept,
     started: Option<Time>,
-    now: Time,
+    now: &'a Now,
 }
 
 impl<'a> EndView<'a> {
     /// A view over a source.
-    pub fn new(source: &'a dyn Source, kept: &'a Kept, now: Time) -> Self {
+    pub fn new(source: &'a dyn Source, kept: &'a Kept, now: &'a Now) -> Self {
         Self {
             source,
             kept,
@@ -297,14 +331,14 @@ impl<'a> EndView<'a> {
     pub fn request(&self) -> &Headers {
         self.kept
             .request
-            .get_or_init(|| self.source.headers(HeaderMap::Request))
+            .get_or_init(|| Rc::new(self.source.headers(HeaderMap::Request)))
     }
 
     /// Response headers as they were sent, empty where there was no response.
     pub fn response(&self) -> &Headers {
         self.kept
             .response
-            .get_or_init(|| self.source.headers(HeaderMap::Response))
+            .get_or_init(|| Rc::new(self.source.headers(HeaderMap::Response)))
     }
 
     /// Response trailers; gRPC has its status there.
@@ -314,14 +348,26 @@ impl<'a> EndView<'a> {
             .get_or_init(|| self.source.headers(HeaderMap::ResponseTrailers))
     }
 
-    /// Status that was sent; `None` where the client left before there was one. Taken from the response headers that a
-    /// policy read, else from the host.
+    /// Status that was sent; `None` where the client left before there was one. From the response headers, and where there
+    /// are none (a codec error) from the attribute, which costs more.
     pub fn status(&self) -> Option<u16> {
-        self.kept.status.or_else(|| {
+        if let Some(status) = self.kept.status.get() {
+            return Some(status);
+        }
+        let sent = match self.kept.response.get() {
+            Some(headers) => headers.status(),
+            None => self
+                .source
+                .header(HeaderMap::Response, ":status")
+                .and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()),
+        };
+        let status = sent.or_else(|| {
             self.integer(Attribute::ResponseCode)
                 .and_then(|code| u16::try_from(code).ok())
                 .filter(|code| *code > 0)
-        })
+        });
+        self.kept.status.set(status);
+        status
     }
 
     /// Whether the request reached this policy: not after a codec error, nor after a reply by a filter before it.
@@ -348,14 +394,21 @@ impl<'a> EndView<'a> {
     }
 }
 
-/// Takes the snapshot out, changes it and puts it back: a lazily filled cell gives no mutable reference.
+/// Takes the snapshot out, changes it and puts it back: a lazily filled cell gives no mutable reference. A snapshot that a
+/// policy keeps stays as it was.
 fn edit<R>(
-    cell: &mut OnceCell<Headers>,
+    cell: &mut OnceCell<Rc<Headers>>,
     load: impl FnOnce() -> Headers,
     change: impl FnOnce(&mut Headers) -> R,
 ) -> R {
-    let mut headers = cell.take().unwrap_or_else(load);
-    let result = change(&mut headers);
+    let mut headers = cell.take().unwrap_or_else(|| Rc::new(load()));
+    let result = change(Rc::make_mut(&mut headers));
     let _ = cell.set(headers);
     result
+}
+
+fn edited(cell: &mut OnceCell<Rc<Headers>>) -> Option<&mut Headers> {
+    cell.get_mut()
+        .filter(|headers| headers.is_edited())
+        .map(Rc::make_mut)
 }

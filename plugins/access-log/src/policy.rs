@@ -122,13 +122,14 @@ impl Policy for AccessLog {
     }
 
     fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Exchange, cx: &mut StreamContext<'_>) {
-        self.close_storms(cx.now, cx.fx);
+        self.close_storms(**cx.now, cx.fx);
         let request = exchange
             .request
             .take()
             .unwrap_or_else(|| self.capture.take(view.request()));
         if let Some(record) = self.observe(&request, view, cx) {
-            self.writer.exchange(record, &self.counters, cx.now, cx.fx);
+            self.writer
+                .exchange(record, &self.counters, **cx.now, cx.fx);
         } else {
             self.writer.print(None, cx.fx);
         }
@@ -189,7 +190,7 @@ impl AccessLog {
             rate,
             seq,
             worker: &self.writer.worker,
-            now: cx.now,
+            now: **cx.now,
         };
         Some(self.observer.record(request, view, ending, trace, stamp))
     }

@@ -105,14 +105,16 @@ pub(crate) fn kind(settings: &Settings, status: u16, grpc: Option<u32>) -> Optio
 pub(crate) fn is_slow(
     settings: &Settings,
     status: u16,
-    duration: Duration,
+    duration: impl FnOnce() -> Duration,
     request: &Headers,
 ) -> bool {
-    let stream = status == 101
-        || request.contains("upgrade")
-        || request.method() == b"CONNECT"
-        || request.is_grpc();
-    settings.slower_than.is_some_and(|limit| duration >= limit) && !stream
+    let is_stream = || {
+        status == 101
+            || request.contains("upgrade")
+            || request.method() == b"CONNECT"
+            || request.is_grpc()
+    };
+    (settings.slower_than).is_some_and(|limit| duration() >= limit && !is_stream())
 }
 
 /// Whether the client left in the middle.

@@ -1,9 +1,10 @@
 //! Watches exchanges, and on each tick merges what this worker saw with what all workers share.
 
-use launchgate_sdk::map::Map;
+use std::rc::Rc;
 use std::time::Duration;
 
 use launchgate_sdk::headers::Headers;
+use launchgate_sdk::map::Map;
 use launchgate_sdk::{
     Answer, Attribute, ConfigErrors, Counter, EndView, Family, Mode, Phases, Policy, RequestView,
     RootContext, Setup, StreamContext, Verdict,
@@ -43,7 +44,7 @@ pub struct Errors {
 /// What is kept of an exchange: the request as the client sent it.
 #[derive(Default)]
 pub struct Exchange {
-    request: Option<Headers>,
+    request: Option<Rc<Headers>>,
 }
 
 /// Which call was answered.
@@ -107,15 +108,14 @@ impl Policy for Errors {
         exchange: &mut Exchange,
         _: &mut StreamContext<'_>,
     ) -> Verdict {
-        let headers = view.headers();
-        exchange.request = (headers.size() <= SNAPSHOT_LIMIT).then(|| headers.clone());
+        exchange.request = Some(view.snapshot()).filter(|headers| headers.size() <= SNAPSHOT_LIMIT);
         Verdict::Continue
     }
 
     fn on_end(&mut self, view: &EndView<'_>, exchange: &mut Exchange, cx: &mut StreamContext<'_>) {
         self.exchanges += 1;
         let request = exchange.request.take();
-        let request = request.as_ref().unwrap_or_else(|| view.request());
+        let request = request.as_deref().unwrap_or_else(|| view.request());
         let status = view.status();
         let kind = self.classify(view, request, status);
         if kind.is_none() && self.settings.traces_sample_rate.is_none() {
@@ -206,7 +206,7 @@ impl Errors {
         let status = status?;
         let grpc = request.is_grpc().then(|| grpc_code(view)).flatten();
         failure::kind(&self.settings, status, grpc).or_else(|| {
-            let slow = failure::is_slow(&self.settings, status, view.duration(), request)
+            let slow = failure::is_slow(&self.settings, status, || view.duration(), request)
                 && !is_event_stream(view);
             slow.then_some(Kind::Slow)
         })

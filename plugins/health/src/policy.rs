@@ -87,10 +87,9 @@ impl Policy for Health {
         (): &mut (),
         cx: &mut StreamContext<'_>,
     ) -> Verdict {
-        let Some(endpoint) =
-            Endpoint::find(RequestPath::read(view.headers().path()), &self.settings)
-        else {
-            return Verdict::Continue;
+        let path = view.peek(":path").unwrap_or_default();
+        let Some(endpoint) = Endpoint::find(RequestPath::read(&path), &self.settings) else {
+            return self.pass();
         };
         let access = if endpoint == Endpoint::Drain {
             self.settings.drain.control(view)
@@ -98,7 +97,7 @@ impl Policy for Health {
             Access::Grant
         };
         if access == Access::Off {
-            return Verdict::Continue;
+            return self.pass();
         }
         if self.mode == Mode::Report {
             let counter = cx
@@ -146,6 +145,15 @@ impl Policy for Health {
 }
 
 impl Health {
+    /// No request of its own: only a passive dependency looks at its end.
+    fn pass(&self) -> Verdict {
+        if self.watches.is_empty() {
+            Verdict::Pass
+        } else {
+            Verdict::Continue
+        }
+    }
+
     /// Claims the check of a dependency, if it is due, and makes it.
     fn visit(&self, index: usize, cx: &mut RootContext<'_, Check>) {
         let (Some(dependency), Some(series)) = (

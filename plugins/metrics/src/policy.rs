@@ -118,9 +118,8 @@ impl Policy for Metrics {
             return self.answer(&allow, view, cx);
         }
         if is_excluded(&self.recorder.settings.exclude, path) {
-            exchange.0 = Seen::Excluded;
             cx.fx.count(self.own.excluded);
-            return Verdict::Continue;
+            return Verdict::Pass;
         }
         let request = self
             .recorder
@@ -224,7 +223,7 @@ impl Metrics {
         }
         cx.fx.count(self.own.answered);
         let format = Format::negotiate(view.headers().all("accept"));
-        let (now, mut state) = (cx.now, State::new(&mut *cx.ports, cx.prefix));
+        let (now, mut state) = (**cx.now, State::new(&mut *cx.ports, cx.prefix));
         // What a scrape shows must be in shared state before: no later scrape of another worker may show less.
         self.write(&mut state, now, cx.fx);
         let empty = Part::default();

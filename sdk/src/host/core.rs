@@ -9,7 +9,7 @@ use crate::effects::{Effects, Level};
 use crate::member::Module;
 use crate::metric::{self, Counter, Kind, Registry};
 use crate::policy::{RootContext, StreamContext};
-use crate::time::{Time, Timestamp};
+use crate::time::{Now, Time, Timestamp};
 
 /// A configured module.
 pub(super) struct Core<M: Module> {
@@ -81,7 +81,7 @@ impl<M: Module> Core<M> {
     /// Runs a callback of an exchange.
     pub(super) fn stream<R>(
         &mut self,
-        now: Time,
+        now: &Now,
         run: impl FnOnce(&mut M, &mut StreamContext<'_>) -> R,
     ) -> R {
         let mut ports = HostPorts { ids: &self.ids };
@@ -129,6 +129,11 @@ fn level(number: u32) -> Level {
         3 => Level::Warn,
         _ => Level::Error,
     }
+}
+
+/// Both clocks, when somebody looks at them.
+pub(super) fn lazily() -> Now {
+    Now::when_asked(now)
 }
 
 /// Both clocks.

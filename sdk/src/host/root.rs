@@ -1,4 +1,5 @@
-//! The root context: configure, tick, answers of call-outs.
+//! The root context: configure, tick, answers of call-outs. What a module does not handle is left out of it at compile time:
+//! the dispatcher's tables would keep it in.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -101,6 +102,9 @@ impl<M: Module> Root<M> {
 
 impl<M: Module> Context for Root<M> {
     fn on_http_call_response(&mut self, token: u32, _: usize, _: usize, _: usize) {
+        if !M::PHASES.answer {
+            return;
+        }
         let Ok(mut slot) = self.slot.try_borrow_mut() else {
             return;
         };
@@ -145,6 +149,9 @@ impl<M: Module> RootContext for Root<M> {
     }
 
     fn on_tick(&mut self) {
+        if !(M::PHASES.tick || M::PHASES.body) {
+            return;
+        }
         let Ok(mut slot) = self.slot.try_borrow_mut() else {
             return;
         };

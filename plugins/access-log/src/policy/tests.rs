@@ -121,9 +121,10 @@ fn level_outcome_and_reason_follow_status_grpc_and_flags() {
         let mut exchange = Exchange::<Module>::get("/")
             .with_integer(Attribute::ResponseFlags, flags)
             .with_integer(Attribute::ResponseGrpcStatus, grpc.unwrap_or(2));
-        if let Some(status) = status {
-            exchange = exchange.with_integer(Attribute::ResponseCode, status);
-        }
+        exchange = match status {
+            Some(status) => exchange.with_integer(Attribute::ResponseCode, status),
+            None => exchange.respond(&[]),
+        };
         if grpc.is_some() {
             exchange = exchange.header("content-type", "application/grpc+proto");
         }
