@@ -106,11 +106,13 @@ pub fn same(one: &[u8], other: &[u8]) -> bool {
 
 /// Lower-case hex.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    let mut text = Vec::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        for digit in [byte >> 4, byte & 15] {
+            text.push(digit + if digit < 10 { b'0' } else { b'a' - 10 });
+        }
+    }
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// Reads lower- or upper-case hex; `None` for anything else.

@@ -16,76 +16,106 @@
 /// assert_eq!(line, r#"{"path":"/a\n�","status":200,"labels":{"ok":true}}"#);
 /// ```
 pub fn object(fill: impl FnOnce(&mut Object<'_>)) -> String {
-    let mut out = String::with_capacity(512);
+    let mut out = Vec::with_capacity(1024);
     write_object(&mut out, fill);
-    out
+    text(out)
+}
+
+/// What was written here as text: it is UTF-8.
+pub fn text(written: Vec<u8>) -> String {
+    String::from_utf8(written).unwrap_or_default()
 }
 
 /// Writes an object at the end of a text.
-pub fn write_object(out: &mut String, fill: impl FnOnce(&mut Object<'_>)) {
-    out.push('{');
+pub fn write_object(out: &mut Vec<u8>, fill: impl FnOnce(&mut Object<'_>)) {
+    out.push(b'{');
     fill(&mut Object { out, empty: true });
-    out.push('}');
+    out.push(b'}');
 }
 
 /// Writes a string with its quotes at the end of a text.
-pub fn write_text(out: &mut String, value: &[u8]) {
-    out.push('"');
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
-    // Nearly every text is printable ASCII: it is copied as it is.
-    match std::str::from_utf8(value) {
-        Ok(text) if value.iter().all(plain) => out.push_str(text),
-        _ => write_chunks(out, value),
-    }
-    out.push('"');
+pub fn write_text(out: &mut Vec<u8>, value: &[u8]) {
+    out.push(b'"');
+    write_inner(out, value);
+    out.push(b'"');
 }
 
-fn write_chunks(out: &mut String, value: &[u8]) {
+fn write_inner(out: &mut Vec<u8>, value: &[u8]) {
+    // Nearly every text is printable ASCII: it is copied as it is.
+    if is_plain(value) {
+        out.extend_from_slice(value);
+        return;
+    }
     for chunk in value.utf8_chunks() {
         escape(out, chunk.valid());
         if !chunk.invalid().is_empty() {
-            out.push(char::REPLACEMENT_CHARACTER);
+            push(out, char::REPLACEMENT_CHARACTER);
         }
     }
 }
 
-fn escape(out: &mut String, text: &str) {
-    let mut rest = text;
-    while let Some(at) = rest.find(must_escape) {
-        let (plain, tail) = rest.split_at_checked(at).unwrap_or((rest, ""));
-        out.push_str(plain);
-        let mut letters = tail.chars();
-        if let Some(letter) = letters.next() {
-            push_escaped(out, letter);
-        }
-        rest = letters.as_str();
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = byte != b'"' && byte != b'\\';
+        byte += 1;
     }
-    out.push_str(rest);
+    plain
+};
+
+/// Whether nothing must be escaped.
+fn is_plain(value: &[u8]) -> bool {
+    for byte in value {
+        if PLAIN.get(usize::from(*byte)) != Some(&true) {
+            return false;
+        }
+    }
+    true
 }
 
-fn must_escape(letter: char) -> bool {
-    matches!(letter, '"' | '\\' | '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}')
+/// Writes a whole number at the end of a text.
+pub fn write_integer(out: &mut Vec<u8>, value: u64) {
+    let (mut digits, mut at, mut rest) = ([b'0'; 20], 19, value);
+    while rest >= 10 {
+        if let Some(digit) = digits.get_mut(at) {
+            *digit += (rest % 10) as u8;
+        }
+        (rest, at) = (rest / 10, at - 1);
+    }
+    if let Some(digit) = digits.get_mut(at) {
+        *digit += rest as u8;
+    }
+    out.extend_from_slice(digits.get(at..).unwrap_or_default());
 }
 
-fn push_escaped(out: &mut String, letter: char) {
-    match letter {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        other => {
-            out.push_str("\\u");
-            for shift in [12, 8, 4, 0] {
-                out.push(char::from_digit((u32::from(other) >> shift) & 15, 16).unwrap_or('0'));
+fn push(out: &mut Vec<u8>, letter: char) {
+    out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+fn escape(out: &mut Vec<u8>, text: &str) {
+    for letter in text.chars() {
+        match letter {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            '\r' => out.extend_from_slice(b"\\r"),
+            '\t' => out.extend_from_slice(b"\\t"),
+            '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                out.extend_from_slice(b"\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = u32::from(letter) >> shift & 15;
+                    push(out, char::from_digit(digit, 16).unwrap_or('0'));
+                }
             }
+            other => push(out, other),
         }
     }
 }
 
 /// An object being written.
 pub struct Object<'a> {
-    out: &'a mut String,
+    out: &'a mut Vec<u8>,
     empty: bool,
 }
 
@@ -104,8 +134,7 @@ impl Object<'_> {
 
     /// A whole number.
     pub fn integer(&mut self, key: &str, value: u64) {
-        let digits = value.to_string();
-        self.key(key).push_str(&digits);
+        write_integer(self.key(key), value);
     }
 
     /// A whole number, where there is one.
@@ -117,7 +146,8 @@ impl Object<'_> {
 
     /// A truth value.
     pub fn flag(&mut self, key: &str, value: bool) {
-        self.key(key).push_str(if value { "true" } else { "false" });
+        self.key(key)
+            .extend_from_slice(if value { &b"true"[..] } else { b"false" });
     }
 
     /// An object within.
@@ -128,29 +158,31 @@ impl Object<'_> {
     /// A list within.
     pub fn list(&mut self, key: &str, fill: impl FnOnce(&mut List<'_>)) {
         let out = self.key(key);
-        out.push('[');
+        out.push(b'[');
         fill(&mut List { out, empty: true });
-        out.push(']');
+        out.push(b']');
     }
 
     /// A value that is JSON already: the caller vouches for it.
     pub fn raw(&mut self, key: &str, json: &str) {
-        self.key(key).push_str(json);
+        self.key(key).extend_from_slice(json.as_bytes());
     }
 
-    fn key(&mut self, key: &str) -> &mut String {
-        if !std::mem::take(&mut self.empty) {
-            self.out.push(',');
-        }
-        write_text(self.out, key.as_bytes());
-        self.out.push(':');
+    fn key(&mut self, key: &str) -> &mut Vec<u8> {
+        let begin: &[u8] = match std::mem::take(&mut self.empty) {
+            true => b"\"",
+            false => b",\"",
+        };
+        self.out.extend_from_slice(begin);
+        write_inner(self.out, key.as_bytes());
+        self.out.extend_from_slice(b"\":");
         self.out
     }
 }
 
 /// A list being written.
 pub struct List<'a> {
-    out: &'a mut String,
+    out: &'a mut Vec<u8>,
     empty: bool,
 }
 
@@ -162,8 +194,7 @@ impl List<'_> {
 
     /// A whole number.
     pub fn integer(&mut self, value: u64) {
-        let digits = value.to_string();
-        self.next().push_str(&digits);
+        write_integer(self.next(), value);
     }
 
     /// An object.
@@ -173,12 +204,12 @@ impl List<'_> {
 
     /// A value that is JSON already: the caller vouches for it.
     pub fn raw(&mut self, json: &str) {
-        self.next().push_str(json);
+        self.next().extend_from_slice(json.as_bytes());
     }
 
-    fn next(&mut self) -> &mut String {
+    fn next(&mut self) -> &mut Vec<u8> {
         if !std::mem::take(&mut self.empty) {
-            self.out.push(',');
+            self.out.push(b',');
         }
         self.out
     }

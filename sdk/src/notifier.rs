@@ -253,6 +253,10 @@ fn text(notice: &Notice) -> String {
 /// Text that is safe to show on one line: control characters and those that turn or hide text become blanks, and it is
 /// cut at `limit` characters.
 pub fn clean(text: &str, limit: usize) -> String {
+    // Nearly every text is short, printable ASCII.
+    if text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let hidden = |letter: char| {
         letter.is_control()
             || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -145,17 +145,40 @@ impl Timestamp {
 }
 
 /// RFC 3339 in UTC with milliseconds: `2026-11-22T12:00:00.000Z`.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// As RFC 3339 has it: `2026-01-01T00:00:00.000Z`.
+    pub fn rfc3339(self) -> [u8; 24] {
         let seconds = self.seconds();
         let (year, month, day) = civil_from_days((seconds / DAY_SECONDS) as i64);
         let rest = seconds % DAY_SECONDS;
         let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
         let millis = self.millis() % 1000;
-        write!(
-            f,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
-        )
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (end, number) in [
+            (4, u64::try_from(year).unwrap_or(0)),
+            (7, u64::try_from(month).unwrap_or(0)),
+            (10, u64::try_from(day).unwrap_or(0)),
+            (13, hour),
+            (16, minute),
+            (19, second),
+            (23, millis),
+        ] {
+            let mut rest = number;
+            for digit in text.iter_mut().take(end).rev() {
+                if rest == 0 {
+                    break;
+                }
+                *digit = b'0' + (rest % 10) as u8;
+                rest /= 10;
+            }
+        }
+        text
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.rfc3339()).unwrap_or_default())
     }
 }
 

@@ -23,10 +23,12 @@ mod policy;
 mod record;
 mod render;
 mod sampling;
+mod setup;
 mod sink;
 mod sink_config;
 mod storm;
 mod template;
+mod writer;
 
 pub use config::Config;
 pub use policy::AccessLog;

@@ -111,6 +111,22 @@ pub(crate) const RESERVED: [&str; 10] = [
     "labels",
 ];
 
+/// Some of the fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Names(u64);
+
+impl Names {
+    /// Adds a field.
+    pub(crate) fn insert(&mut self, name: Name) {
+        self.0 |= 1 << name as u32;
+    }
+
+    /// Whether a field is one of them.
+    pub(crate) fn contains(self, name: Name) -> bool {
+        self.0 & 1 << name as u32 != 0
+    }
+}
+
 impl Name {
     /// The field of this `launchgate` name.
     pub(crate) fn parse(flat: &str) -> Option<Self> {

@@ -5,11 +5,10 @@
 //! 2. Every text is redacted here; nothing is cut before.
 //! 3. The client's address is that of the connection, see [`Peer`]; one that a header claims is recorded as claimed.
 
-use launchgate_sdk::map::Set;
 use std::time::Duration;
 
 use launchgate_sdk::claim::{Claim, ClaimSource};
-use launchgate_sdk::redact::{Redaction, Redactor};
+use launchgate_sdk::redact::{HeaderRule, Redaction, Redactor};
 use launchgate_sdk::response_flags::{self, DC, DR};
 use launchgate_sdk::scope::without_port;
 use launchgate_sdk::trace::{TraceContext, TraceFormat, TraceId};
@@ -17,7 +16,7 @@ use launchgate_sdk::{Attribute, EndView, Headers, Peer, Time};
 
 use crate::config::UserIdConfig;
 use crate::field::Field;
-use crate::name::Name;
+use crate::name::{Name, Names};
 use crate::record::{Key, Record, Severity, Value};
 
 /// Makes records.
@@ -28,13 +27,33 @@ pub(crate) struct Observer {
     /// Fields of the configuration.
     pub(crate) fields: Vec<Field>,
     /// Fields of the model that are left out.
-    pub(crate) omit: Set<Name>,
+    pub(crate) omit: Names,
+    /// Rules of the headers that every record has.
+    pub(crate) rules: Rules,
     /// Formats of trace headers.
     pub(crate) trace: Vec<TraceFormat>,
     /// Where the user id comes from.
     pub(crate) user_id: UserIdConfig,
     /// Whether an address that Envoy took from a header counts.
     pub(crate) trust_envoy_xff: bool,
+}
+
+/// Rules of the headers that every record has.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    request_id: HeaderRule,
+    user_agent: HeaderRule,
+    referer: HeaderRule,
+}
+
+impl Rules {
+    pub(crate) fn new(redactor: &Redactor) -> Self {
+        Self {
+            request_id: redactor.header_rule("x-request-id"),
+            user_agent: redactor.header_rule("user-agent"),
+            referer: redactor.header_rule("referer"),
+        }
+    }
 }
 
 /// How an exchange ended.
@@ -171,7 +190,7 @@ impl Observer {
         };
         let mut out = Out {
             record: &mut record,
-            omit: &self.omit,
+            omit: self.omit,
         };
         self.identify(&mut out, request, view, trace);
         self.describe_request(
@@ -195,7 +214,9 @@ impl Observer {
     }
 
     fn identify(&self, out: &mut Out<'_>, request: &Headers, view: &EndView<'_>, trace: Trace) {
-        out.push(Name::RequestId, || self.header(request, "x-request-id"));
+        out.push(Name::RequestId, || {
+            self.header(request, "x-request-id", self.rules.request_id)
+        });
         out.push(Name::TraceSource, || {
             text(match trace.context.map(|context| context.format) {
                 Some(TraceFormat::Traceparent) => "traceparent",
@@ -215,7 +236,7 @@ impl Observer {
     }
 
     fn user(&self, request: &Headers, view: &EndView<'_>) -> Option<Claim> {
-        if self.omit.contains(&Name::UserId) || self.user_id.mode == Redaction::Drop {
+        if self.omit.contains(Name::UserId) || self.user_id.mode == Redaction::Drop {
             return None;
         }
         let claim = self
@@ -245,13 +266,13 @@ impl Observer {
         path: &[u8],
         query: &[u8],
     ) {
-        let shown = |value: &[u8]| text(self.redactor.text(value));
+        let shown = |value: &[u8]| owned(self.redactor.text(value).into_owned());
         out.push(Name::Method, || shown(request.method()));
         out.push(Name::Scheme, || {
             shown(request.first(":scheme").unwrap_or_default())
         });
         out.push(Name::Host, || {
-            text(self.redactor.url(without_port(request.authority())))
+            owned(self.redactor.url(without_port(request.authority())))
         });
         out.push(Name::Path, || text(path));
         out.push(Name::Query, || text(query));
@@ -265,7 +286,7 @@ impl Observer {
         let integer = |attribute| view.integer(attribute).map(Value::Integer);
         let shown = |attribute| {
             view.attribute(attribute)
-                .and_then(|value| text(self.redactor.text(&value)))
+                .and_then(|value| owned(self.redactor.text(&value).into_owned()))
         };
         out.push(Name::Status, || {
             ending.status.map(|status| Value::Integer(status.into()))
@@ -293,7 +314,7 @@ impl Observer {
     }
 
     fn describe_client(&self, out: &mut Out<'_>, request: &Headers, view: &EndView<'_>) {
-        if !(self.omit.contains(&Name::ClientIp) && self.omit.contains(&Name::ClientIpClaimed)) {
+        if !(self.omit.contains(Name::ClientIp) && self.omit.contains(Name::ClientIpClaimed)) {
             let peer = Peer::read(
                 view.attribute(Attribute::SourceAddress).as_deref(),
                 self.trust_envoy_xff,
@@ -309,25 +330,29 @@ impl Observer {
                     .and_then(text)
             });
         }
-        out.push(Name::UserAgent, || self.header(request, "user-agent"));
-        out.push(Name::Referer, || self.header(request, "referer"));
+        out.push(Name::UserAgent, || {
+            self.header(request, "user-agent", self.rules.user_agent)
+        });
+        out.push(Name::Referer, || {
+            self.header(request, "referer", self.rules.referer)
+        });
     }
 
-    fn header(&self, request: &Headers, name: &str) -> Option<Value> {
-        text(self.redactor.header(name, request.first(name)?)?)
+    fn header(&self, request: &Headers, name: &str, rule: HeaderRule) -> Option<Value> {
+        owned(self.redactor.by_rule(rule, request.first(name)?)?)
     }
 }
 
 /// A record that takes no field that is to be left out.
 struct Out<'a> {
     record: &'a mut Record,
-    omit: &'a Set<Name>,
+    omit: Names,
 }
 
 impl Out<'_> {
     /// Adds a field. `value` runs only where the field is wanted, since it may cost a host call.
     fn push(&mut self, name: Name, value: impl FnOnce() -> Option<Value>) {
-        if !self.omit.contains(&name)
+        if !self.omit.contains(name)
             && let Some(value) = value()
         {
             self.record.push(name, value);
@@ -337,8 +362,11 @@ impl Out<'_> {
 
 /// A text, where it is not empty: an absent value is left out, never written as `""` or `-`.
 fn text(value: impl AsRef<[u8]>) -> Option<Value> {
-    let value = value.as_ref();
-    (!value.is_empty()).then(|| Value::Text(value.to_vec()))
+    owned(value.as_ref().to_vec())
+}
+
+fn owned(value: Vec<u8>) -> Option<Value> {
+    (!value.is_empty()).then_some(Value::Text(value))
 }
 
 fn nanos(duration: Duration) -> u64 {

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use launchgate_sdk::Timestamp;
+use launchgate_sdk::json::{self, write_integer};
 use launchgate_sdk::trace::{SpanId, TraceId};
 
 use crate::name::Name;
@@ -105,11 +106,16 @@ impl Record {
 
 /// A share in millionths as a percent number with a decimal point, so that no reader takes it for a whole number.
 pub(crate) fn percent(millionths: u32) -> String {
-    let text = format!("{}.{:04}", millionths / 10_000, millionths % 10_000);
-    let trimmed = text.trim_end_matches('0');
-    if trimmed.ends_with('.') {
-        format!("{trimmed}0")
-    } else {
-        trimmed.to_owned()
+    let mut text = Vec::new();
+    write_integer(&mut text, (millionths / 10_000).into());
+    text.push(b'.');
+    let (mut rest, mut weight) = (millionths % 10_000, 1_000);
+    loop {
+        write_integer(&mut text, (rest / weight).into());
+        rest %= weight;
+        weight /= 10;
+        if rest == 0 {
+            return json::text(text);
+        }
     }
 }

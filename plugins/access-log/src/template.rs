@@ -75,7 +75,11 @@ impl Template {
             match part {
                 Part::Text(text) => out.push_str(text),
                 Part::Record => out.push_str(line),
-                Part::RecordString => json::write_text(&mut out, line.as_bytes()),
+                Part::RecordString => {
+                    let mut text = Vec::with_capacity(line.len() + 64);
+                    json::write_text(&mut text, line.as_bytes());
+                    out.push_str(&json::text(text));
+                }
                 Part::TimeNanos => out.push_str(&record.time.nanos().to_string()),
                 Part::TimeMillis => out.push_str(&record.time.millis().to_string()),
                 Part::Level => out.push_str(record.severity.as_str()),

@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use reader::{Malformed, number, read};
 
-use crate::json::write_text;
+use crate::json::{text, write_integer, write_text};
 pub use crate::json_value as json;
 use crate::map::Map;
 
@@ -133,61 +133,63 @@ impl Value {
         }
     }
 
-    fn write(&self, out: &mut String) {
+    fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
+            Self::Null => out.extend_from_slice(b"null"),
+            Self::Bool(flag) => out.extend_from_slice(if *flag { &b"true"[..] } else { b"false" }),
             Self::Number(number) => number.write(out),
             Self::String(text) => write_text(out, text.as_bytes()),
             Self::Array(items) => {
-                out.push('[');
+                out.push(b'[');
                 for (position, item) in items.iter().enumerate() {
                     if position > 0 {
-                        out.push(',');
+                        out.push(b',');
                     }
                     item.write(out);
                 }
-                out.push(']');
+                out.push(b']');
             }
             Self::Object(fields) => {
-                out.push('{');
+                out.push(b'{');
                 for (position, (key, value)) in fields.iter().enumerate() {
                     if position > 0 {
-                        out.push(',');
+                        out.push(b',');
                     }
                     write_text(out, key.as_bytes());
-                    out.push(':');
+                    out.push(b':');
                     value.write(out);
                 }
-                out.push('}');
+                out.push(b'}');
             }
         }
     }
 }
 
 impl Number {
-    fn write(self, out: &mut String) {
+    fn write(self, out: &mut Vec<u8>) {
         match self {
-            Self::Whole(number) => out.push_str(&number.to_string()),
-            Self::Negative(number) => out.push_str(&number.to_string()),
+            Self::Whole(number) => write_integer(out, number),
+            Self::Negative(number) => out.extend_from_slice(number.to_string().as_bytes()),
             // The shortest digits that read back as this number; std's own way to them is 12 kB.
-            Self::Double(number) => out.push_str(zmij::Buffer::new().format(number)),
+            Self::Double(number) => {
+                out.extend_from_slice(zmij::Buffer::new().format(number).as_bytes())
+            }
         }
     }
 }
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.write(&mut text);
-        f.write_str(&text)
+        let mut written = Vec::new();
+        self.write(&mut written);
+        f.write_str(&text(written))
     }
 }
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = String::new();
-        self.write(&mut text);
-        f.write_str(&text)
+        let mut written = Vec::new();
+        self.write(&mut written);
+        f.write_str(&text(written))
     }
 }

@@ -32,11 +32,12 @@ pub fn is_sensitive(name: &[u8]) -> bool {
     if name.len() > LONGEST {
         return true;
     }
-    let plain: Vec<u8> = name
-        .iter()
-        .filter(|byte| byte.is_ascii_alphanumeric())
-        .map(u8::to_ascii_lowercase)
-        .collect();
+    let mut plain = Vec::with_capacity(name.len());
+    for byte in name {
+        if byte.is_ascii_alphanumeric() {
+            plain.push(byte.to_ascii_lowercase());
+        }
+    }
     let begins = |(at, first): (usize, &u8)| {
         let rest = plain.get(at..).unwrap_or_default();
         words(*first).iter().any(|word| rest.starts_with(word))

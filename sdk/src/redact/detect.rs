@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::marks::Marks;
 use crate::config::Decode;
 
 /// A form of secret.
@@ -43,17 +44,14 @@ impl Detector {
 /// All secrets in a text, in order, overlapping ones joined.
 pub fn find_all(text: &[u8], detectors: &[Detector]) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
-    // Most texts hold none: they cost no allocation.
-    if detectors
-        .iter()
-        .all(|detector| detector.find(text, 0).is_none())
-    {
-        return found;
+    let marks = Marks::of(text);
+    let mut heads: Vec<(Detector, Option<Range<usize>>)> = Vec::new();
+    for detector in detectors.iter().filter(|detector| marks.allow(**detector)) {
+        // Most texts hold none: they cost no allocation.
+        if let Some(first) = detector.find(text, 0) {
+            heads.push((*detector, Some(first)));
+        }
     }
-    let mut heads: Vec<(Detector, Option<Range<usize>>)> = detectors
-        .iter()
-        .map(|detector| (*detector, detector.find(text, 0)))
-        .collect();
     // Merges the detectors' findings, so that nothing need be sorted and the cost grows with the text only.
     loop {
         let first = heads

@@ -10,6 +10,7 @@
 mod config;
 mod denylist;
 mod detect;
+mod marks;
 mod mode;
 mod path;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use detect::{Detector, find_all};
 pub use mode::{MASK, Redaction};
 
 use crate::hash::Key;
+use marks::Marks;
 use path::PathPattern;
 
 /// Redacts by a checked configuration.
@@ -39,6 +41,21 @@ pub struct Redactor {
     denylist: bool,
     client_ip: IpRedaction,
     key: Option<Key>,
+}
+
+/// How the values of a header are redacted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeaderRule {
+    /// By a mode, as a whole.
+    Whole(Redaction),
+    /// Cookie by cookie.
+    Cookies,
+    /// As a cookie with its attributes.
+    SetCookie,
+    /// As a URL.
+    Url,
+    /// By what stands in them.
+    Text,
 }
 
 /// Headers whose value is a URL.
@@ -55,23 +72,41 @@ const URL_HEADERS: [&str; 7] = [
 impl Redactor {
     /// Redacts a header value; `None` where it is left out.
     pub fn header(&self, name: &str, value: &[u8]) -> Option<Vec<u8>> {
+        self.by_rule(self.header_rule(name), value)
+    }
+
+    /// The rule for a header, for who meets it often.
+    pub fn header_rule(&self, name: &str) -> HeaderRule {
         let lower = name.to_ascii_lowercase();
         if let Some(mode) = self
             .headers
             .get(lower.as_bytes())
             .filter(|mode| **mode != Redaction::Keep)
         {
-            return mode.apply(value, self.key.as_ref());
+            return HeaderRule::Whole(*mode);
         }
         match lower.as_str() {
-            "cookie" => Some(self.cookies(value)),
-            "set-cookie" => Some(self.set_cookie(value)),
-            "authorization" | "proxy-authorization" if self.denylist => Some(MASK.into()),
-            name if URL_HEADERS.contains(&name) => Some(self.url(value)),
+            "cookie" => HeaderRule::Cookies,
+            "set-cookie" => HeaderRule::SetCookie,
+            "authorization" | "proxy-authorization" if self.denylist => {
+                HeaderRule::Whole(Redaction::Mask)
+            }
+            name if URL_HEADERS.contains(&name) => HeaderRule::Url,
             name => match self.mode_of(&self.headers, name.as_bytes()) {
-                None | Some(Redaction::Keep) => Some(self.value_text(value)),
-                Some(mode) => mode.apply(value, self.key.as_ref()),
+                None | Some(Redaction::Keep) => HeaderRule::Text,
+                Some(mode) => HeaderRule::Whole(mode),
             },
+        }
+    }
+
+    /// Redacts the value of a header whose rule is known; `None` where it is left out.
+    pub fn by_rule(&self, rule: HeaderRule, value: &[u8]) -> Option<Vec<u8>> {
+        match rule {
+            HeaderRule::Whole(mode) => mode.apply(value, self.key.as_ref()),
+            HeaderRule::Cookies => Some(self.cookies(value)),
+            HeaderRule::SetCookie => Some(self.set_cookie(value)),
+            HeaderRule::Url => Some(self.url(value)),
+            HeaderRule::Text => Some(self.value_text(value)),
         }
     }
 
@@ -133,7 +168,18 @@ impl Redactor {
 
     /// As [`Redactor::text`], also where the secret is percent-encoded or assigned to a sensitive name.
     fn value_text(&self, text: &[u8]) -> Vec<u8> {
+        let marks = Marks::of(text);
+        if marks.is_plain() {
+            return text.to_vec();
+        }
         let shown = self.text(text);
+        if !marks.is_coded() {
+            let nested = self.denylist && marks.assigns() && denylist::assigns_sensitive(&shown);
+            return match nested || url::has_user_info(&shown) {
+                true => MASK.into(),
+                false => shown.into_owned(),
+            };
+        }
         let decoded = crate::percent_encoding::decode_fully(&shown);
         let hidden = *decoded != *shown && self.has_secret(&decoded);
         let nested = self.denylist && denylist::assigns_sensitive(&decoded);

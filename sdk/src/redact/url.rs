@@ -3,6 +3,7 @@
 use crate::map::Map;
 
 use super::denylist::{assigns_sensitive, is_sensitive};
+use super::marks::Marks;
 use super::path::segments;
 use super::{MASK, Redaction, Redactor};
 use crate::percent_encoding::{decode_form, decode_fully};
@@ -31,6 +32,9 @@ impl Redactor {
 
     /// Scheme, authority without its user info, and path.
     fn front(&self, front: &[u8]) -> Vec<u8> {
+        if matches!(front, [b'/'] | [b'/', 0..=b'.' | b'0'.., ..]) {
+            return self.path(front);
+        }
         let scheme_end = front.windows(3).position(|part| part == b"://");
         let authority_at = match scheme_end {
             // A path may hold `://` too, but begins with `/`.
@@ -60,6 +64,9 @@ impl Redactor {
 
     /// Redacts a path without query.
     pub fn path(&self, path: &[u8]) -> Vec<u8> {
+        if self.path.is_empty() && Marks::of(path).is_plain() {
+            return path.to_vec();
+        }
         let mut secrets: Map<usize, Redaction> = Map::new();
         for (pattern, mode) in &self.path {
             for range in pattern.secrets(path) {
@@ -145,6 +152,9 @@ impl Redactor {
 
     /// A percent-encoded value: masked as a whole where its decoded form holds a secret that its raw form does not show.
     fn value(&self, value: &[u8]) -> Vec<u8> {
+        if Marks::of(value).is_plain() {
+            return value.to_vec();
+        }
         let shown = self.text(value);
         let decoded = decode_fully(&shown);
         let hidden = *decoded != *shown && self.has_secret(&decoded);

@@ -16,7 +16,7 @@ const ECS_VERSION: &str = "8.11.0";
 pub(super) fn line(resource: &Resource, record: &Record) -> String {
     let tree = tree(resource, record);
     json::object(|line| {
-        line.text("@timestamp", record.time.to_string());
+        line.text("@timestamp", record.time.rfc3339());
         line.text("log.level", record.severity.as_str());
         line.text("message", &record.message);
         line.text("ecs.version", ECS_VERSION);

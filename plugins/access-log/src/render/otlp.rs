@@ -4,6 +4,7 @@
 //! 2. Attribute names are those of the semantic conventions where they have one. A method that they do not know is
 //!    `_OTHER`, and as it was sent in `http.request.method_original`.
 
+use launchgate_sdk::hash::hex;
 use launchgate_sdk::json::{self, List, Object};
 use launchgate_sdk::method;
 
@@ -46,15 +47,15 @@ pub(crate) fn log_record(record: &Record) -> String {
             }
         });
         log.integer_if("flags", record.sampled.map(u64::from));
-        log.text_if("traceId", record.trace_id.map(|id| id.to_string()));
-        log.text_if("spanId", record.span_id.map(|id| id.to_string()));
+        log.text_if("traceId", record.trace_id.map(|id| hex(&id.bytes())));
+        log.text_if("spanId", record.span_id.map(|id| hex(&id.bytes())));
     })
 }
 
 /// An `ExportLogsServiceRequest` (and `LogsData`) of log records.
 pub(crate) fn body(resource: &Resource, records: &[&String]) -> String {
     let size: usize = records.iter().map(|record| record.len() + 1).sum();
-    let mut out = String::with_capacity(size + 512);
+    let mut out = Vec::with_capacity(size + 512);
     json::write_object(&mut out, |request| {
         request.list("resourceLogs", |list| {
             list.object(|logs| {
@@ -86,7 +87,7 @@ pub(crate) fn body(resource: &Resource, records: &[&String]) -> String {
             });
         });
     });
-    out
+    json::text(out)
 }
 
 fn is_known_method(value: &Value) -> bool {
