@@ -54,6 +54,7 @@ fn write_inner(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = b' ';

@@ -3,8 +3,8 @@
 //! Budgets are left out, they are of the single plugin; the suite has its own.
 
 #![allow(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
-    clippy::panic,
     reason = "a test stops at the first surprise"
 )]
 

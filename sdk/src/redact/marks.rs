@@ -18,6 +18,7 @@ const DIGIT: u8 = 32;
 /// The shortest card number.
 const CARD: usize = 13;
 
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 const MARKS: [u8; 256] = {
     let mut marks = [0; 256];
     let mut byte = 0;
