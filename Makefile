@@ -103,10 +103,12 @@ test-wasm: $(TOOLS)/stamps/wasm-bindgen ## The pure parts of the SDK as wasm und
 	  ran=$$(grep -oE '[0-9]+ passed' $(TARGET_DIR)/test-wasm.log | awk '{n += $$1} END {print n + 0}'); \
 	  echo "under Node: $$ran of $$written tests ran"; test "$$ran" -eq "$$written"
 
+# The harness's own: what no plugin here does, and a module of another toolchain.
+HARNESS := $(wildcard test-harness/scenarios/*.yaml)
 .PHONY: scenarios
-scenarios: ## Scenarios of every plugin: on the emulator, then on the emulator and the real Envoy, which must not differ
-	$(LAUNCHGATE) test $(wildcard plugins/*/scenarios/*.yaml)
-	$(LAUNCHGATE) test --mode diff $(wildcard plugins/*/scenarios/*.yaml)
+scenarios: $(TOOLS)/stamps/assemblyscript ## Scenarios of every plugin: on the emulator, then on the emulator and the real Envoy, which must not differ
+	$(LAUNCHGATE) test $(wildcard plugins/*/scenarios/*.yaml) $(HARNESS)
+	$(LAUNCHGATE) test --mode diff $(wildcard plugins/*/scenarios/*.yaml) $(HARNESS)
 
 .PHONY: host-truth
 host-truth: witness $(TOOLS)/stamps/envoy ## Record the golden traces anew on the real Envoy (TRACE=name for one)
@@ -228,6 +230,13 @@ $(TOOLS)/stamps/prometheus-client: test-harness/deps/prometheus-client.txt | $(T
 $(TOOLS)/stamps/binaryen: test-harness/deps/package-lock.json test-harness/deps/package.json | $(TOOLS)/stamps
 	@mkdir -p $(TOOLS)/node && cp test-harness/deps/package.json test-harness/deps/package-lock.json $(TOOLS)/node/
 	npm ci --prefix $(TOOLS)/node --silent --no-audit --no-fund
+	@touch $@
+
+# A plugin of another toolchain, for `make scenarios`.
+$(TOOLS)/stamps/assemblyscript: $(wildcard test-harness/foreign/assemblyscript/*) | $(TOOLS)/stamps
+	@mkdir -p $(TOOLS)/assemblyscript && cp test-harness/foreign/assemblyscript/package*.json test-harness/foreign/assemblyscript/header.ts $(TOOLS)/assemblyscript/
+	cd $(TOOLS)/assemblyscript && npm ci --silent --no-audit --no-fund
+	cd $(TOOLS)/assemblyscript && node_modules/.bin/asc header.ts --binaryFile header.wasm --optimize --use abort=abort_proc_exit 2> asc.log || { cat asc.log >&2; exit 1; }
 	@touch $@
 
 # The runner must be of the same version as the library in Cargo.lock.
