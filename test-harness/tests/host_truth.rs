@@ -77,7 +77,15 @@ traces! {
     each_host_call_answers_in_each_phase_as_in_envoy: "phases";
     properties_are_there_when_they_are_in_envoy: "properties";
     replies_of_a_filter_arrive_as_in_envoy: "replies";
+    signatures_are_made_and_verified_as_in_envoy: "signatures";
     shared_data_queues_and_metrics_are_as_in_envoy: "state";
+    tcp_filters_see_and_change_bytes_as_in_envoy: "tcp";
+    tcp_connections_are_closed_as_in_envoy: "tcp-close";
+    tcp_bytes_that_are_held_go_on_as_in_envoy: "tcp-continue";
+    tcp_bytes_of_clients_are_held_as_in_envoy: "tcp-hold";
+    tcp_connections_are_stopped_as_in_envoy: "tcp-new";
+    tcp_connections_whose_vm_dies_end_as_in_envoy: "tcp-trap";
+    tcp_bytes_of_upstreams_are_held_as_in_envoy: "tcp-write";
     a_dead_vm_that_fails_closed_is_as_in_envoy: "trap-closed";
     a_dead_vm_that_fails_open_is_as_in_envoy: "trap-open";
     a_dead_vm_that_is_reloaded_is_as_in_envoy: "trap-reload";

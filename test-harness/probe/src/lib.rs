@@ -185,6 +185,37 @@ extern "C" fn proxy_on_response_trailers(context: u32, count: u32) -> u32 {
     stream(context, "response_trailers", &[count])
 }
 
+/// A TCP connection follows the script `tcp`.
+fn tcp(context: u32, phase: &str, arguments: &[u32]) -> u32 {
+    play(context, "tcp", phase, arguments, 0)
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_new_connection(context: u32) -> u32 {
+    CHOSEN.with_borrow_mut(|chosen| chosen.insert(context, "tcp".to_owned()));
+    tcp(context, "new_connection", &[])
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_downstream_data(context: u32, size: u32, end: u32) -> u32 {
+    tcp(context, "downstream_data", &[size, end])
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_upstream_data(context: u32, size: u32, end: u32) -> u32 {
+    tcp(context, "upstream_data", &[size, end])
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_downstream_connection_close(context: u32, peer: u32) {
+    tcp(context, "downstream_connection_close", &[peer]);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn proxy_on_upstream_connection_close(context: u32, peer: u32) {
+    tcp(context, "upstream_connection_close", &[peer]);
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn proxy_on_log(context: u32) {
     stream(context, "log", &[]);

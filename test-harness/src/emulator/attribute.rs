@@ -114,6 +114,7 @@ fn request(
     let info = &exchange.info;
     match rest {
         ["time"] => return Some(Attribute::Int(info.start_wall)),
+        ["protocol"] if exchange.tcp.is_some() => return None,
         ["protocol"] => return text(info.protocol),
         ["size"] => return Some(Attribute::Int(info.request_size)),
         ["total_size"] => {

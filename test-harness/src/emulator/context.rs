@@ -57,6 +57,10 @@ pub struct Stream {
     pub request_body: Option<Vec<u8>>,
     /// The body in its callback.
     pub response_body: Option<Vec<u8>>,
+    /// Bytes of a TCP client, in their callback.
+    pub downstream: Option<Vec<u8>>,
+    /// Bytes of a TCP upstream, in their callback.
+    pub upstream: Option<Vec<u8>>,
     /// Whether `on_log` runs.
     pub logging: bool,
     /// Whether a local reply was asked for.
@@ -85,6 +89,8 @@ impl Stream {
             body_end: None,
             request_body: None,
             response_body: None,
+            downstream: None,
+            upstream: None,
             logging: false,
             replied: false,
         }

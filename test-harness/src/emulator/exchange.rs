@@ -10,6 +10,7 @@ use super::context::Direction;
 use super::guest::Vm;
 use super::header_map::HeaderMap;
 use super::plugin::PluginInfo;
+use super::tcp::Tcp;
 use crate::scenario::host::{Response, UpstreamRequest};
 use crate::scenario::schema::Reply;
 use crate::scenario::step::Tls;
@@ -123,6 +124,8 @@ pub struct Exchange {
     pub route: Option<usize>,
     /// What is known of the stream.
     pub info: StreamInfo,
+    /// What is known of it as a TCP connection, if it is one.
+    pub tcp: Option<Box<Tcp>>,
 }
 
 /// What is known of a stream.
@@ -195,6 +198,7 @@ impl Exchange {
             hung: None,
             route: None,
             info: StreamInfo::default(),
+            tcp: None,
         }
     }
 

@@ -105,6 +105,8 @@ pub enum Action {
     ContinueRequest,
     /// Continue the response.
     ContinueResponse,
+    /// Go on with what a TCP client has sent.
+    ContinueDownstream,
     /// Answer in the upstream's place.
     Reply(super::exchange::LocalReply),
     /// Reset the stream.

@@ -292,6 +292,11 @@ impl ScenarioHost for EmulatorHost {
         if let Some(request) = &step.request {
             self.request(request)?;
         }
+        if let Some(connection) = &step.connection {
+            let worker = self.next_worker(None);
+            let exchange = self.gateway()?.connection(worker, connection)?;
+            self.open.push(exchange);
+        }
         if let Some(span) = step.advance {
             let gateway = self.gateway()?;
             let until = gateway.world.borrow().clock.now() + nanos(span.0);

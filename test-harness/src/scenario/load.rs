@@ -381,6 +381,11 @@ fn resolve_case(scenario: &Scenario, case: &Case, index: usize) -> Result<Resolv
         (None, _) => (case.steps.clone(), case.expect.clone()),
     };
     for (number, step) in steps.iter().enumerate() {
+        let tcp = scenario.listener.tcp.is_some();
+        if step.request.is_some() && tcp || step.connection.is_some() && !tcp {
+            let problem = "`connection` belongs to a listener with `tcp`, `request` to one without";
+            return Err(format!("steps[{number}]: {problem}"));
+        }
         check_step(step).map_err(|problem| format!("steps[{number}]: {problem}"))?;
     }
     let mut allow = scenario.allow.clone();
@@ -405,6 +410,7 @@ fn resolve_case(scenario: &Scenario, case: &Case, index: usize) -> Result<Resolv
 fn check_step(step: &Step) -> Result<(), String> {
     let actions = [
         step.request.is_some(),
+        step.connection.is_some(),
         step.advance.is_some(),
         step.clock.is_some(),
         step.finish.is_some(),

@@ -326,8 +326,10 @@ fn requests(group: &Group) -> u32 {
     let of_case = |case: &ResolvedCase| {
         case.steps
             .iter()
-            .filter_map(|s| s.request.as_ref())
-            .map(|r| r.repeat.max(1))
+            .map(|step| match &step.request {
+                Some(request) => request.repeat.max(1),
+                None => u32::from(step.connection.is_some()),
+            })
             .sum()
     };
     group.cases.iter().map(of_case).max().unwrap_or(0)

@@ -283,6 +283,8 @@ pub struct Listener {
     pub normalize_path: bool,
     /// `per_connection_buffer_limit_bytes`.
     pub buffer_limit: u64,
+    /// The listener is plain TCP, proxied to this cluster: the plugins are network filters, and steps are a `connection` each.
+    pub tcp: Option<String>,
 }
 
 impl Default for Listener {
@@ -292,6 +294,7 @@ impl Default for Listener {
             xff_num_trusted_hops: 0,
             normalize_path: false,
             buffer_limit: 1 << 20,
+            tcp: None,
         }
     }
 }

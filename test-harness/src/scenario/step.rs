@@ -18,6 +18,8 @@ pub struct Step {
     pub name: Option<String>,
     /// Send a request and wait for its end (virtual time moves on as far as that needs), unless `background`.
     pub request: Option<Request>,
+    /// A TCP connection from its beginning to its end, where `listener.tcp` is set.
+    pub connection: Option<Connection>,
     /// Let time pass: ticks, call-out answers and time-outs that fall due happen in order.
     pub advance: Option<Span>,
     /// Step the wall clock, as an administrator or a bad time server would. Ticks, time-outs and the monotonic clock do not
@@ -109,6 +111,36 @@ impl Default for Request {
             repeat: 1,
         }
     }
+}
+
+/// A TCP connection. What the client got is the `body` of its expectation, what the upstream got is `upstream.body`; `reset`
+/// says that the gateway closed it.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Connection {
+    /// Name, for reports.
+    pub id: Option<String>,
+    /// Address and port of the client.
+    pub source: Option<String>,
+    /// Address and port it reached.
+    pub destination: Option<String>,
+    /// What the client sends, piece by piece: each after the answer to the one before.
+    pub send: Vec<Bytes>,
+    /// What the upstream answers to each piece that it gets (nothing beyond the list, or where it is empty).
+    pub answers: Vec<Bytes>,
+    /// Who closes in the end.
+    pub close: Closer,
+}
+
+/// Who closes a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Closer {
+    /// The client; the upstream follows.
+    #[default]
+    Client,
+    /// The upstream; the client follows.
+    Upstream,
 }
 
 /// HTTP version of the client.

@@ -1,4 +1,4 @@
-//! Buffers: bodies in their callbacks, call-out bodies, configurations.
+//! Buffers: bodies and TCP data in their callbacks, call-out bodies, configurations.
 //!
 //! Reading past the end is an empty success. Writing: start 0 drains `size` bytes and prepends; start at or past the end
 //! appends; anything between is a bad argument.
@@ -11,6 +11,8 @@ use crate::emulator::world::CalloutAnswer;
 
 const REQUEST_BODY: u32 = 0;
 const RESPONSE_BODY: u32 = 1;
+const DOWNSTREAM: u32 = 2;
+const UPSTREAM: u32 = 3;
 const CALL_BODY: u32 = 4;
 const GRPC_MESSAGE: u32 = 5;
 const VM_CONFIG: u32 = 6;
@@ -42,7 +44,8 @@ fn find(state: &VmState, kind: u32) -> Result<Vec<u8>, Status> {
     match kind {
         REQUEST_BODY => body(stream.and_then(|stream| stream.request_body.as_ref())),
         RESPONSE_BODY => body(stream.and_then(|stream| stream.response_body.as_ref())),
-        2 | 3 => Ok(Vec::new()),
+        DOWNSTREAM => body(stream.and_then(|stream| stream.downstream.as_ref())),
+        UPSTREAM => body(stream.and_then(|stream| stream.upstream.as_ref())),
         CALL_BODY => match &state.answer {
             Some(CalloutAnswer::Response { body, .. }) => Ok(body.clone()),
             _ => Err(Status::NotFound),
@@ -68,6 +71,8 @@ pub fn set(cx: &mut Cx<'_>, kind: u32, start: u32, size: u32, ptr: u32, len: u32
     let body = match kind {
         REQUEST_BODY => stream.and_then(|stream| stream.request_body.as_mut()),
         RESPONSE_BODY => stream.and_then(|stream| stream.response_body.as_mut()),
+        DOWNSTREAM => stream.and_then(|stream| stream.downstream.as_mut()),
+        UPSTREAM => stream.and_then(|stream| stream.upstream.as_mut()),
         CALL_BODY if state.answer.is_none() => return Ok(Status::NotFound),
         PLUGIN_CONFIG => return Ok(Status::NotFound),
         _ => None,

@@ -2,8 +2,9 @@
 //!
 //! 1. `compress` and `uncompress` are zlib's; what is not zlib's is a serialisation failure.
 //! 2. `set_envoy_filter_state` works for the objects that Envoy has a factory for; any other path is not found.
-//! 3. Not here: cryptography (`sign`, `verify_signature`) and CEL (`expr_create`). They fail loudly, by name, where Envoy would
-//!    work, and answer a bad argument where Envoy does: for arguments that are none.
+//! 3. `sign` and `verify_signature`: see `signature`.
+//! 4. Not here: CEL (`expr_create`). It fails loudly, by name, where Envoy would work, and answers a bad argument where Envoy
+//!    does: for arguments that are none.
 
 use std::io::{Read as _, Write as _};
 
@@ -11,7 +12,9 @@ use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 
+use super::signature;
 use crate::emulator::memory::{Answer, Cx};
+use crate::emulator::protobuf::{field, fields};
 use crate::emulator::status::Status;
 
 /// Envoy's well-known filter state objects.
@@ -67,12 +70,18 @@ pub fn call(
         "expr_evaluate" if args.len() == 4 => return Ok(Status::NotFound),
         "expr_delete" if args.len() == 4 => {}
         "expr_evaluate" | "expr_delete" => return Ok(Status::BadArgument),
-        "sign" | "verify_signature" | "expr_create" if args.is_empty() => {
-            return Ok(Status::BadArgument);
+        "sign" => {
+            cx.give(&signature::sign(&args)?, ptr, len)?;
+            return Ok(Status::Ok);
         }
-        other @ ("sign" | "verify_signature" | "expr_create") => {
+        "verify_signature" => {
+            cx.give(&signature::verify(&args)?, ptr, len)?;
+            return Ok(Status::Ok);
+        }
+        "expr_create" if args.is_empty() => return Ok(Status::BadArgument),
+        "expr_create" => {
             let reason =
-                format!("the foreign function {other} is there in Envoy, but not in the emulator");
+                "the foreign function expr_create is there in Envoy, but not in the emulator";
             return Err(wasmtime::Error::msg(reason).into());
         }
         _ => return Ok(Status::NotFound),
@@ -83,21 +92,11 @@ pub fn call(
 
 /// `SetEnvoyFilterStateArguments`: path (field 1) and value (field 2).
 fn set_filter_state(cx: &mut Cx<'_>, args: &[u8]) -> Status {
-    let (mut path, mut value, mut rest) = (None, None, args);
-    while let [tag, size, tail @ ..] = rest {
-        let size = usize::from(*size);
-        if size > tail.len() {
-            return Status::BadArgument;
-        }
-        let (field, after) = tail.split_at(size);
-        match tag {
-            0x0a => path = Some(String::from_utf8_lossy(field).into_owned()),
-            0x12 => value = Some(field.to_vec()),
-            _ => {}
-        }
-        rest = after;
-    }
-    let (path, value) = (path.unwrap_or_default(), value.unwrap_or_default());
+    let Some(fields) = fields(args) else {
+        return Status::BadArgument;
+    };
+    let path = String::from_utf8_lossy(field(&fields, 1)).into_owned();
+    let value = field(&fields, 2).to_vec();
     if !OBJECTS.contains(&path.as_str()) {
         return Status::NotFound;
     }

@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod properties;
 pub mod queues;
 pub mod shared_data;
+pub mod signature;
 pub mod streams;
 pub mod timers;

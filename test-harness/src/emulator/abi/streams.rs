@@ -1,7 +1,7 @@
 //! What a guest asks of its stream. It is done after the guest has returned.
 
 use crate::emulator::exchange::LocalReply;
-use crate::emulator::guest::Action;
+use crate::emulator::guest::{Action, VmState};
 use crate::emulator::header_map::deserialize;
 use crate::emulator::memory::{Answer, Cx};
 use crate::emulator::status::Status;
@@ -13,10 +13,16 @@ pub fn continue_stream(cx: &mut Cx<'_>, kind: u32) -> Answer {
     let action = match kind {
         0 => Action::ContinueRequest,
         1 => Action::ContinueResponse,
-        2 => return Ok(Status::Ok),
+        2 => Action::ContinueDownstream,
         3 => return Ok(Status::Unimplemented),
         _ => return Ok(Status::BadArgument),
     };
+    if kind == 2 {
+        if is_tcp(state) {
+            state.actions.push((id, action));
+        }
+        return Ok(Status::Ok);
+    }
     if let Some(stream) = state.context_mut().and_then(|context| context.stream_mut()) {
         stream.request_headers = false;
         stream.request_trailers = false;
@@ -31,12 +37,24 @@ pub fn close_stream(cx: &mut Cx<'_>, kind: u32) -> Answer {
     let id = state.context_id();
     match kind {
         0 | 1 => {
-            state.actions.push((id, Action::Close));
+            if !is_tcp(state) {
+                state.actions.push((id, Action::Close));
+            }
             Ok(Status::Ok)
         }
-        2 | 3 => Ok(Status::Ok),
+        2 | 3 => {
+            if is_tcp(state) {
+                state.actions.push((id, Action::Close));
+            }
+            Ok(Status::Ok)
+        }
         _ => Ok(Status::BadArgument),
     }
+}
+
+fn is_tcp(state: &VmState) -> bool {
+    let stream = state.context().and_then(|context| context.stream());
+    stream.is_some_and(|stream| stream.exchange.borrow().tcp.is_some())
 }
 
 /// `proxy_send_local_response`: the first one wins; on a root context it is accepted and has no effect.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 
+use super::tcp::TcpUpstream;
 use crate::envoy::upstream::{Answer, Protocol, Received, Reply, Upstream};
 use crate::scenario::host::UpstreamRequest;
 use crate::scenario::load::Setup;
@@ -15,6 +16,7 @@ pub(super) struct Cast {
     clusters: BTreeMap<String, Upstream>,
     stage: Arc<Mutex<Stage>>,
     setup: BTreeMap<String, Cluster>,
+    tcp: Option<TcpUpstream>,
 }
 
 /// What the upstreams share.
@@ -38,8 +40,9 @@ impl Cast {
     pub(super) fn start(setup: &Setup) -> Result<Self> {
         let stage = Arc::new(Mutex::new(Stage::default()));
         let mut clusters = BTreeMap::new();
+        let tcp = setup.listener.tcp.as_ref();
         for (name, cluster) in &setup.clusters {
-            if cluster.hosts != Some(false) {
+            if tcp != Some(name) && cluster.hosts != Some(false) {
                 clusters.insert(name.clone(), upstream(name, cluster, &stage)?);
             }
         }
@@ -47,6 +50,7 @@ impl Cast {
             clusters,
             stage,
             setup: setup.clusters.clone(),
+            tcp: tcp.map(|cluster| TcpUpstream::start(cluster)).transpose()?,
         };
         cast.begin(&BTreeMap::new())?;
         Ok(cast)
@@ -55,6 +59,11 @@ impl Cast {
     /// The upstream of each cluster.
     pub(super) fn upstreams(&self) -> impl Iterator<Item = (&String, &Upstream)> {
         self.clusters.iter()
+    }
+
+    /// The upstream of a TCP listener.
+    pub(super) fn tcp(&self) -> Option<&TcpUpstream> {
+        self.tcp.as_ref()
     }
 
     /// Behaviour for a case: these clusters, all others as in the setup.
@@ -74,7 +83,8 @@ impl Cast {
                     next: 0,
                 },
             );
-            if cluster.hosts == Some(false) {
+            let tcp = self.tcp.as_ref().map(TcpUpstream::cluster);
+            if cluster.hosts == Some(false) || tcp == Some(name) {
                 continue;
             }
             let upstream = self
@@ -161,8 +171,10 @@ fn upstream(name: &str, cluster: &Cluster, stage: &Arc<Mutex<Stage>>) -> Result<
 
 impl Stage {
     fn answer(&mut self, cluster: &str, request: &Received) -> Answer {
-        // The connection manager gives every client's request an id; a call-out has none.
-        let from_client = request.header("x-request-id").is_some();
+        // The connection manager gives every client's request an id; a call-out has none, unless a plugin hands a request's
+        // headers on. Envoy calls only call-outs internal: clients are so only where it is configured.
+        let internal = request.header("x-envoy-internal").is_some();
+        let from_client = request.header("x-request-id").is_some() && !internal;
         let seen = seen(cluster, request);
         if from_client {
             self.exchanges.push(seen)

@@ -27,7 +27,10 @@ impl Sent {
         let stream = TcpStream::connect_timeout(&listener, PATIENCE).context("cannot connect")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(request.timeout.map_or(PATIENCE, |span| span.0)))?;
-        std::io::Write::write_all(&mut &stream, proxy_line(request)?.as_bytes())?;
+        std::io::Write::write_all(
+            &mut &stream,
+            proxy_line(&request.source, &request.destination)?.as_bytes(),
+        )?;
         let mut connection = match &request.tls {
             None => Connection::over(stream),
             Some(tls) => Connection::over_tls(stream, &tls_client(tls))?,
@@ -106,17 +109,14 @@ fn write(connection: &mut Connection, request: &Request) -> std::io::Result<()> 
 }
 
 /// PROXY protocol version 1: the connection's addresses as the scenario has them.
-fn proxy_line(request: &Request) -> Result<String> {
+pub(super) fn proxy_line(source: &Option<String>, destination: &Option<String>) -> Result<String> {
     let parse = |text: &Option<String>, default: SocketAddr| match text {
         None => Ok(default),
         Some(text) => text
             .parse()
             .with_context(|| format!("{text:?} is no address with port")),
     };
-    let (source, destination) = (
-        parse(&request.source, SOURCE)?,
-        parse(&request.destination, DESTINATION)?,
-    );
+    let (source, destination) = (parse(source, SOURCE)?, parse(destination, DESTINATION)?);
     let (family, destination_ip) = match (source.ip(), destination.ip()) {
         (IpAddr::V6(_), IpAddr::V4(v4)) => ("TCP6", IpAddr::V6(v4.to_ipv6_mapped())),
         (IpAddr::V6(_), ip) => ("TCP6", ip),

@@ -21,7 +21,7 @@ use crate::scenario::host::{
 };
 use crate::scenario::load::{Group, Setup};
 use crate::scenario::schema::{Cluster, Level};
-use crate::scenario::step::{Request, Step};
+use crate::scenario::step::{Connection, Request, Step};
 
 /// How many connections each worker has taken.
 const CONNECTIONS: &str = r"^listener\..*\.worker_\d+\.downstream_cx_total$";
@@ -157,6 +157,10 @@ impl ScenarioHost for EnvoyHost {
             let address = upstream.address().to_string();
             self.choices.upstreams.insert(name.clone(), address);
         }
+        if let Some(upstream) = cast.tcp() {
+            let (name, address) = (upstream.cluster().to_owned(), upstream.address());
+            self.choices.upstreams.insert(name, address.to_string());
+        }
         let (open, ended, records) = (Vec::new(), Vec::new(), self.records.clone());
         self.running = Some(Running {
             envoy,
@@ -185,6 +189,9 @@ impl ScenarioHost for EnvoyHost {
             .context("the gateway has not started")?;
         if let Some(request) = &step.request {
             running.request(request, &mut self.choices)?;
+        }
+        if let Some(connection) = &step.connection {
+            running.connection(connection, &mut self.choices)?;
         }
         if let Some(span) = step.advance {
             std::thread::sleep(span.0);
@@ -274,6 +281,19 @@ impl Running {
         Ok(())
     }
 
+    fn connection(&mut self, connection: &Connection, choices: &mut Choices) -> Result<()> {
+        let before = self.served()?;
+        let upstream = self.cast.tcp().context("the listener is not a TCP one")?;
+        let played = upstream.play(self.listener, connection)?;
+        choices.workers.push(self.served_by(&before)?);
+        let (_, filter_state) = self.record();
+        self.ended.push(Exchange {
+            filter_state,
+            ..played
+        });
+        Ok(())
+    }
+
     /// Connections that each worker has taken.
     fn served(&self) -> Result<Vec<u64>> {
         if self.workers < 2 {
@@ -328,8 +348,24 @@ impl Running {
         self.end(Some(open.id), response)
     }
 
-    /// Waits for the access record, so that everything a plugin does at the end of an exchange has happened.
     fn end(&mut self, id: Option<String>, response: Option<Response>) -> Result<()> {
+        let (details, filter_state) = self.record();
+        let (complete, upstream) = (response.is_some(), self.cast.take_exchanges());
+        self.ended.push(Exchange {
+            id,
+            complete,
+            response,
+            hung: None,
+            upstream,
+            details,
+            filter_state,
+        });
+        Ok(())
+    }
+
+    /// Waits for the access record, so that everything a plugin does at the end of an exchange has happened: response code
+    /// details and filter state.
+    fn record(&mut self) -> (String, BTreeMap<String, Vec<u8>>) {
         let wanted = self.records_read + 1;
         let log = || {
             self.envoy
@@ -356,20 +392,8 @@ impl Running {
             .iter()
             .zip(fields)
             .filter(|(_, state)| !state.is_empty());
-        let filter_state = states
-            .map(|(key, state)| (key.clone(), state.as_bytes().to_vec()))
-            .collect();
-        let (complete, upstream) = (response.is_some(), self.cast.take_exchanges());
-        self.ended.push(Exchange {
-            id,
-            complete,
-            response,
-            hung: None,
-            upstream,
-            details,
-            filter_state,
-        });
-        Ok(())
+        let states = states.map(|(key, state)| (key.clone(), state.as_bytes().to_vec()));
+        (details, states.collect())
     }
 }
 

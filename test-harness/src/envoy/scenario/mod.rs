@@ -14,6 +14,7 @@ mod diff;
 mod host;
 mod stats;
 mod support;
+mod tcp;
 mod topology;
 pub mod transcript;
 

@@ -32,32 +32,16 @@ pub(super) fn bootstrap(
     records: &[String],
     tls: &Certificate<'_>,
 ) -> Bootstrap {
-    let manager = manager(setup, modules, records);
-    let filters =
-        json!([{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]);
-    let secure = json!({
-        "filter_chain_match": {"transport_protocol": "tls"},
-        "filters": filters,
-        "transport_socket": {"name": "tls", "typed_config": {
-            "@type": format!("{TYPE}.extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
-            "common_tls_context": {"tls_certificates": [{"certificate_chain": {"filename": tls.certificate}, "private_key": {"filename": tls.key}}]},
-        }},
-    });
-    let listener = json!({
-        "name": LISTENER,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
-        "per_connection_buffer_limit_bytes": setup.listener.buffer_limit,
-        "listener_filters": [
-            {"name": "proxy_protocol", "typed_config": {
-                "@type": format!("{TYPE}.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"),
-                "allow_requests_without_proxy_protocol": true}},
-            {"name": "tls_inspector", "typed_config": {"@type": format!("{TYPE}.extensions.filters.listener.tls_inspector.v3.TlsInspector")}},
-        ],
-        "filter_chains": [secure, {"filters": filters}],
-    });
+    let listener = match &setup.listener.tcp {
+        Some(cluster) => tcp_listener(setup, cluster, modules, records),
+        None => http_listener(setup, modules, records, tls),
+    };
     let mut bootstrap = Bootstrap::empty();
     for (name, upstream) in cast.upstreams() {
         bootstrap = bootstrap.upstream(name, upstream);
+    }
+    if let Some(upstream) = cast.tcp() {
+        bootstrap = bootstrap.endpoint(upstream.cluster(), upstream.address());
     }
     bootstrap.edit(|document| {
         document["static_resources"]["listeners"] = json!([listener]);
@@ -83,6 +67,86 @@ pub(super) fn bootstrap(
     })
 }
 
+fn proxy_protocol() -> Value {
+    json!({"name": "proxy_protocol", "typed_config": {
+        "@type": format!("{TYPE}.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol"),
+        "allow_requests_without_proxy_protocol": true}})
+}
+
+fn listener(setup: &Setup, listener_filters: &Value, filter_chains: &Value) -> Value {
+    json!({
+        "name": LISTENER,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": 0}},
+        "per_connection_buffer_limit_bytes": setup.listener.buffer_limit,
+        "listener_filters": listener_filters,
+        "filter_chains": filter_chains,
+    })
+}
+
+fn http_listener(
+    setup: &Setup,
+    modules: &Modules,
+    records: &[String],
+    tls: &Certificate<'_>,
+) -> Value {
+    let manager = manager(setup, modules, records);
+    let filters =
+        json!([{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]);
+    let secure = json!({
+        "filter_chain_match": {"transport_protocol": "tls"},
+        "filters": filters,
+        "transport_socket": {"name": "tls", "typed_config": {
+            "@type": format!("{TYPE}.extensions.transport_sockets.tls.v3.DownstreamTlsContext"),
+            "common_tls_context": {"tls_certificates": [{"certificate_chain": {"filename": tls.certificate}, "private_key": {"filename": tls.key}}]},
+        }},
+    });
+    let inspector = json!({"name": "tls_inspector", "typed_config": {"@type": format!("{TYPE}.extensions.filters.listener.tls_inspector.v3.TlsInspector")}});
+    listener(
+        setup,
+        &json!([proxy_protocol(), inspector]),
+        &json!([secure, {"filters": filters}]),
+    )
+}
+
+/// Network filters before a TCP proxy. No TLS inspector: it would wait for a client that says nothing.
+fn tcp_listener(setup: &Setup, cluster: &str, modules: &Modules, records: &[String]) -> Value {
+    let kind = format!("{TYPE}.extensions.filters.network.wasm.v3.Wasm");
+    let mut filters = wasm_filters(setup, modules, &kind);
+    filters.push(json!({"name": "tcp_proxy", "typed_config": {
+        "@type": format!("{TYPE}.extensions.filters.network.tcp_proxy.v3.TcpProxy"),
+        "stat_prefix": LISTENER,
+        "cluster": cluster,
+        "access_log": access_log(records),
+    }}));
+    listener(
+        setup,
+        &json!([proxy_protocol()]),
+        &json!([{"filters": filters}]),
+    )
+}
+
+fn wasm_filters(setup: &Setup, modules: &Modules, kind: &str) -> Vec<Value> {
+    let plugins = setup.plugins.iter();
+    plugins
+        .map(|plugin| filter(plugin, &modules.locate(&setup.folder, &plugin.plugin), kind))
+        .collect()
+}
+
+fn access_log(records: &[String]) -> Value {
+    let states: String = records
+        .iter()
+        .map(|key| format!("\t%FILTER_STATE(wasm.{key}:PLAIN)%"))
+        .collect();
+    let record = format!(
+        "{RECORD}\t%REQ(:METHOD)%\t%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%\t%RESPONSE_CODE%\t%RESPONSE_CODE_DETAILS%{states}\n"
+    );
+    json!([{"name": "record", "typed_config": {
+        "@type": format!("{TYPE}.extensions.access_loggers.file.v3.FileAccessLog"),
+        "path": "/dev/stdout",
+        "log_format": {"text_format_source": {"inline_string": record}},
+    }}])
+}
+
 /// HTTP/1.1 upstreams send trailers only when the cluster takes them.
 fn carry_trailers(cluster: &mut Value, cast: &Cast) {
     let is_http1 = cast.upstreams().any(|(name, upstream)| {
@@ -96,19 +160,9 @@ fn carry_trailers(cluster: &mut Value, cast: &Cast) {
 }
 
 fn manager(setup: &Setup, modules: &Modules, records: &[String]) -> Value {
-    let mut filters: Vec<Value> = setup
-        .plugins
-        .iter()
-        .map(|plugin| filter(plugin, &modules.locate(&setup.folder, &plugin.plugin)))
-        .collect();
+    let kind = format!("{TYPE}.extensions.filters.http.wasm.v3.Wasm");
+    let mut filters = wasm_filters(setup, modules, &kind);
     filters.push(json!({"name": "router", "typed_config": {"@type": format!("{TYPE}.extensions.filters.http.router.v3.Router")}}));
-    let states: String = records
-        .iter()
-        .map(|key| format!("\t%FILTER_STATE(wasm.{key}:PLAIN)%"))
-        .collect();
-    let record = format!(
-        "{RECORD}\t%REQ(:METHOD)%\t%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%\t%RESPONSE_CODE%\t%RESPONSE_CODE_DETAILS%{states}\n"
-    );
     json!({
         "@type": format!("{TYPE}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"),
         "stat_prefix": LISTENER,
@@ -119,11 +173,7 @@ fn manager(setup: &Setup, modules: &Modules, records: &[String]) -> Value {
         "http_protocol_options": {"enable_trailers": true},
         "http_filters": filters,
         "route_config": {"name": "scenario", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": setup.routes.iter().map(route).collect::<Vec<_>>()}]},
-        "access_log": [{"name": "record", "typed_config": {
-            "@type": format!("{TYPE}.extensions.access_loggers.file.v3.FileAccessLog"),
-            "path": "/dev/stdout",
-            "log_format": {"text_format_source": {"inline_string": record}},
-        }}],
+        "access_log": access_log(records),
     })
 }
 
@@ -137,7 +187,7 @@ fn name(plugin: &schema::Plugin) -> String {
     plugin.name.clone().or_else(stem).unwrap_or_default()
 }
 
-fn filter(plugin: &schema::Plugin, module: &Path) -> Value {
+fn filter(plugin: &schema::Plugin, module: &Path, kind: &str) -> Value {
     let text = |value: &Value| {
         value
             .as_str()
@@ -169,7 +219,7 @@ fn filter(plugin: &schema::Plugin, module: &Path) -> Value {
     if let Some(backoff) = plugin.reload_backoff {
         config["reload_config"] = json!({"backoff": {"base_interval": seconds(backoff.0)}});
     }
-    json!({"name": name(plugin), "typed_config": {"@type": format!("{TYPE}.extensions.filters.http.wasm.v3.Wasm"), "config": config}})
+    json!({"name": name(plugin), "typed_config": {"@type": kind, "config": config}})
 }
 
 fn route(route: &Route) -> Value {

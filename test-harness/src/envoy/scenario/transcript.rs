@@ -58,7 +58,8 @@ fn transcribe(host: &mut dyn ScenarioHost, group: &Group) -> Result<String> {
         for step in &case.steps {
             host.act(step)?;
             told.line("--".to_owned());
-            told.step(&host.observe()?, step.request.is_none());
+            let waited = step.request.is_none() && step.connection.is_none();
+            told.step(&host.observe()?, waited);
         }
     }
     Ok(told.text)
@@ -122,6 +123,10 @@ impl Transcript {
         }
         let whole = if exchange.complete { "whole" } else { "broken" };
         match &exchange.response {
+            // A TCP connection has no status.
+            Some(response) if response.status == 0 => {
+                self.line(format!("client {whole} {:?}", show(&response.body)));
+            }
             Some(response) if exchange.complete => {
                 let body = mask(&show(&response.body));
                 let body = if body.len() > 200 {

@@ -4,18 +4,24 @@
 //! VM dies, no host call is made in a phase in which Envoy refuses it, no call-out is unexpected, no error or critical line is
 //! unexpected, every scripted answer is asked for.
 
+mod log;
+mod message;
+mod stat;
+
 use std::collections::BTreeMap;
 
 use regex::Regex;
 
-use super::expect::{
-    CalloutMatch, Count, Expect, LogMatch, MetricMatch, StatusMatch, UpstreamExpect,
-};
-use super::host::{BlindSpots, Exchange, LogLine, Observed, Stat, UpstreamRequest};
-use super::matcher::{Mismatch, TextMatch};
+use super::expect::{Count, Expect, LogMatch};
+use super::host::{BlindSpots, Observed, Stat, UpstreamRequest};
+use super::matcher::Mismatch;
 use super::schema::{Allow, Budget, Level};
 use super::stat_name::StatName;
 use super::text::show;
+pub use log::check_logs;
+use log::{count_fault, log_matches};
+use message::{callout_fault, check_upstream, on_exchange, response};
+use stat::broken;
 
 /// One thing that is not as expected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -287,251 +293,6 @@ fn push(findings: &mut Vec<Finding>, what: impl Into<String>, outcome: Result<()
     if let Err(mismatch) = outcome {
         findings.push(Finding::of(what, mismatch));
     }
-}
-
-fn on_exchange(expect: &Expect) -> bool {
-    expect.status.is_some()
-        || expect.body.is_some()
-        || expect.upstream.is_some()
-        || expect.details.is_some()
-        || expect.reset.is_some()
-        || !expect.headers.is_empty()
-        || !expect.trailers.is_empty()
-        || !expect.filter_state.is_empty()
-}
-
-fn response(expect: &Expect, exchange: &Exchange, findings: &mut Vec<Finding>) {
-    let none = super::host::Response::default();
-    let response = exchange.response.as_ref().unwrap_or(&none);
-    if let Some(status) = expect
-        .status
-        .as_ref()
-        .filter(|rule| !status_matches(rule, response.status))
-    {
-        let got = if exchange.response.is_some() {
-            response.status.to_string()
-        } else {
-            "no response".into()
-        };
-        findings.push(Finding::new(
-            "status",
-            status_text(status),
-            format!("{got} ({})", exchange.details),
-        ));
-    }
-    check_headers("header", &expect.headers, &response.headers, findings);
-    check_headers("trailer", &expect.trailers, &response.trailers, findings);
-    if let Some(rule) = &expect.body {
-        push(findings, "body", rule.check(&[&response.body]));
-    }
-}
-
-fn check_headers(
-    what: &str,
-    rules: &BTreeMap<String, TextMatch>,
-    headers: &[(Vec<u8>, Vec<u8>)],
-    findings: &mut Vec<Finding>,
-) {
-    for (name, rule) in rules {
-        let lower = name.to_ascii_lowercase();
-        let named = headers.iter().filter(|(key, _)| *key == lower.as_bytes());
-        let values: Vec<&[u8]> = named.map(|(_, value)| value.as_slice()).collect();
-        push(findings, format!("{what} {name}"), rule.check(&values));
-    }
-}
-
-fn check_upstream(rule: &UpstreamExpect, seen: &[UpstreamRequest], findings: &mut Vec<Finding>) {
-    if rule.none {
-        if let Some(request) = seen.first() {
-            let got = format!(
-                "{} {} at cluster {}",
-                show(&request.method),
-                show(&request.path),
-                request.cluster
-            );
-            findings.push(Finding::new("upstream", "not reached", got));
-        }
-        return;
-    }
-    let Some(request) = seen.last() else {
-        findings.push(Finding::new(
-            "upstream",
-            "a request",
-            "none reached an upstream",
-        ));
-        return;
-    };
-    let texts = [
-        ("cluster", &rule.cluster, request.cluster.as_bytes()),
-        ("method", &rule.method, &request.method),
-        ("path", &rule.path, &request.path),
-        ("authority", &rule.authority, &request.authority),
-        ("body", &rule.body, &request.body),
-    ];
-    for (what, rule, found) in texts {
-        if let Some(rule) = rule {
-            push(findings, format!("upstream {what}"), rule.check(&[found]));
-        }
-    }
-    check_headers("upstream header", &rule.headers, &request.headers, findings);
-}
-
-fn callout_fault(rule: &CalloutMatch, callout: &UpstreamRequest) -> Option<Finding> {
-    let mut findings = Vec::new();
-    let texts = [
-        ("method", &rule.method, &callout.method),
-        ("path", &rule.path, &callout.path),
-        ("authority", &rule.authority, &callout.authority),
-        ("body", &rule.body, &callout.body),
-    ];
-    for (what, rule, found) in texts {
-        if let Some(rule) = rule {
-            push(&mut findings, what, rule.check(&[found]));
-        }
-    }
-    check_headers("header", &rule.headers, &callout.headers, &mut findings);
-    findings.into_iter().next()
-}
-
-/// Checks log expectations, of a step or of loading.
-pub fn check_logs(rules: &[LogMatch], logs: &[LogLine], findings: &mut Vec<Finding>) {
-    for rule in rules {
-        let count = logs.iter().filter(|line| log_matches(rule, line)).count() as u64;
-        let wanted = rule.count.unwrap_or(Count::Between(super::expect::Bounds {
-            min: Some(1),
-            max: None,
-        }));
-        if let Some(expected) = count_fault(wanted, count) {
-            let lines: Vec<String> = logs
-                .iter()
-                .map(|line| format!("[{:?}] {}", line.level, line.message))
-                .collect();
-            let what = format!("log {}", log_text(rule));
-            findings.push(Finding::new(
-                what,
-                format!("{expected} lines"),
-                format!("{count}; all lines:\n{}", lines.join("\n")),
-            ));
-        }
-    }
-}
-
-fn log_matches(rule: &LogMatch, line: &LogLine) -> bool {
-    rule.level.is_none_or(|level| level == line.level)
-        && rule
-            .contains
-            .as_ref()
-            .is_none_or(|part| line.message.contains(part))
-        && rule
-            .matches
-            .as_ref()
-            .is_none_or(|pattern| Regex::new(pattern).is_ok_and(|r| r.is_match(&line.message)))
-}
-
-fn log_text(rule: &LogMatch) -> String {
-    let level = rule
-        .level
-        .map(|level| format!("[{level:?}] "))
-        .unwrap_or_default();
-    let matches = rule
-        .matches
-        .as_ref()
-        .map(|pattern| format!("/{pattern}/"))
-        .unwrap_or_default();
-    format!(
-        "{level}{matches}{}",
-        rule.contains.clone().unwrap_or_default()
-    )
-}
-
-fn count_fault(wanted: Count, count: u64) -> Option<String> {
-    match wanted {
-        Count::Exactly(number) => (number != count).then(|| number.to_string()),
-        Count::Between(bounds) => {
-            let fits = bounds.min.is_none_or(|min| count >= min)
-                && bounds.max.is_none_or(|max| count <= max);
-            let text = match (bounds.min, bounds.max) {
-                (Some(min), Some(max)) => format!("{min} to {max}"),
-                (Some(min), None) => format!("at least {min}"),
-                (None, Some(max)) => format!("at most {max}"),
-                (None, None) => "any number".into(),
-            };
-            (!fits).then_some(text)
-        }
-    }
-}
-
-fn status_matches(rule: &StatusMatch, status: u16) -> bool {
-    match rule {
-        StatusMatch::Code(code) => *code == status,
-        StatusMatch::Class(class) => {
-            let text = status.to_string();
-            text.len() == class.len()
-                && text
-                    .chars()
-                    .zip(class.chars())
-                    .all(|(s, c)| c == 'x' || c == s)
-        }
-        StatusMatch::Any(rules) => rules.iter().any(|rule| status_matches(rule, status)),
-    }
-}
-
-fn status_text(rule: &StatusMatch) -> String {
-    match rule {
-        StatusMatch::Code(code) => code.to_string(),
-        StatusMatch::Class(class) => class.clone(),
-        StatusMatch::Any(rules) => rules
-            .iter()
-            .map(status_text)
-            .collect::<Vec<_>>()
-            .join(" or "),
-    }
-}
-
-fn amount(stat: Option<Stat>) -> u64 {
-    match stat {
-        Some(Stat::Counter(value) | Stat::Gauge(value)) => value,
-        Some(Stat::Histogram { count, .. }) => count,
-        None => 0,
-    }
-}
-
-fn broken(
-    rule: &MetricMatch,
-    was: Option<Stat>,
-    now: Option<Stat>,
-    blind: BlindSpots,
-) -> Option<(String, String)> {
-    let delta = amount(now).wrapping_sub(amount(was)).cast_signed();
-    let detail = match rule {
-        MetricMatch::Delta(expected) => {
-            return (*expected != delta).then(|| (signed(*expected), signed(delta)));
-        }
-        MetricMatch::Detail(detail) => detail,
-    };
-    if let Some(value) = detail.value.filter(|value| *value != amount(now)) {
-        return Some((format!("value {value}"), format!("value {}", amount(now))));
-    }
-    if detail.min.is_some_and(|min| delta < min) || detail.max.is_some_and(|max| delta > max) {
-        let bound = |bound: Option<i64>| bound.map_or("…".to_owned(), |b| b.to_string());
-        return Some((
-            format!("change of {} to {}", bound(detail.min), bound(detail.max)),
-            signed(delta),
-        ));
-    }
-    let sum = |stat: Option<Stat>| match stat {
-        Some(Stat::Histogram { sum, .. }) => sum,
-        _ => 0,
-    };
-    let grown = sum(now).wrapping_sub(sum(was));
-    let wrong = detail
-        .sum
-        .filter(|wanted| !blind.histogram_sums && *wanted != grown);
-    wrong.map(|wanted| (format!("sum {wanted}"), format!("sum {grown}")))
-}
-
-fn signed(number: i64) -> String {
-    format!("{number:+}")
 }
 
 /// Callbacks that used more than the budget allows.

@@ -1,9 +1,11 @@
 //! What both hosts showed, side by side.
 //!
 //! 1. Compared step by step: the client's status, headers, body and trailers; the requests that upstreams saw for it; the access
-//!    record; the change of stats.
+//!    record; the change of stats. Call-outs are compared over all steps (see `callouts`).
 //! 2. Left out is what no two runs share: dates, ids, durations. In texts, times, hexadecimal ids and samples of seconds are masked.
 //! 3. Stats that the scenario calls unsteady are not compared. Stats of a step that lets time pass are judged by the scenario alone: how many ticks fit into real time is not exact.
+
+mod callouts;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -70,7 +72,7 @@ impl<H: ScenarioHost> ScenarioHost for Recording<H> {
     }
 
     fn act(&mut self, step: &Step) -> anyhow::Result<()> {
-        self.waited = step.request.is_none();
+        self.waited = step.request.is_none() && step.connection.is_none();
         self.host.act(step)
     }
 
@@ -106,7 +108,14 @@ pub(super) fn join<A, B>(
         .collect();
     // After a failure the two runs no longer stand side by side.
     let differences = if all_passed {
-        differences(emulator, envoy, waits(group), &group.setup.unsteady)
+        let ticking = waits(group);
+        let mut faults = differences(emulator, envoy, ticking, &group.setup.unsteady);
+        let calls = callouts::differences(group, !ticking, emulator, envoy);
+        faults.extend(calls.into_iter().map(|finding| StepFault {
+            step: "all steps: emulator (expected) and Envoy (got) differ".into(),
+            finding,
+        }));
+        faults
     } else {
         Vec::new()
     };

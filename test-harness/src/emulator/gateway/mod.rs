@@ -4,25 +4,25 @@
 //! 2. Ticks run on the main thread and on every worker.
 //! 3. Nothing waits: events happen in order of virtual time.
 
+mod time;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::abi::timers;
-use super::chain::Chain;
-use super::cluster::Clusters;
-use super::connection::{accept, codec_fault};
-use super::context::{Direction, Kind};
-use super::exchange::{Exchange, ExchangeRef, Filter, Held};
-use super::flaw::Flaw;
-use super::guest::Vm;
-use super::header_map::{HeaderMap, Side};
-use super::plugin::PluginInfo;
-use super::router::Router;
-use super::thread::{Entry, Loaded, Thread, configure, new_vm};
-use super::world::{CalloutAnswer, Event, GrpcStep, World, WorldRef};
+use crate::emulator::chain::Chain;
+use crate::emulator::cluster::Clusters;
+use crate::emulator::connection::{accept, codec_fault};
+use crate::emulator::context::Direction;
+use crate::emulator::exchange::{Exchange, ExchangeRef, Filter, Held};
+use crate::emulator::header_map::{HeaderMap, Side};
+use crate::emulator::plugin::PluginInfo;
+use crate::emulator::router::Router;
+use crate::emulator::tcp::Tcp;
+use crate::emulator::thread::{Entry, Loaded, Thread, configure, new_vm};
+use crate::emulator::world::{World, WorldRef};
 use crate::scenario::load::Setup;
-use crate::scenario::step::{HttpVersion, Request};
+use crate::scenario::step::{Closer, Connection, HttpVersion, Request};
 
 /// An emulated gateway.
 pub struct Gateway {
@@ -138,6 +138,53 @@ impl Gateway {
             Some(details) => self.refuse(&exchange, details),
             None => self.deliver(&exchange, request),
         }
+        self.run_now();
+        Ok(exchange)
+    }
+
+    /// A TCP connection from its beginning to its end.
+    pub fn connection(
+        &mut self,
+        worker: usize,
+        connection: &Connection,
+    ) -> anyhow::Result<ExchangeRef> {
+        self.exchanges += 1;
+        let mut exchange = Exchange::new(
+            connection.id.clone(),
+            self.exchanges,
+            HeaderMap::new(Side::Request),
+        );
+        let answers = connection.answers.iter().map(|answer| answer.0.clone());
+        exchange.tcp = Some(Box::new(Tcp::answering(answers)));
+        let address = |given: &Option<String>, default: &str| {
+            given.clone().unwrap_or_else(|| default.to_owned())
+        };
+        exchange.info.source = address(&connection.source, "127.0.0.1:40000");
+        exchange.info.destination = address(&connection.destination, "127.0.0.1:10000");
+        {
+            let world = self.world.borrow();
+            (exchange.info.start, exchange.info.start_wall) =
+                (world.clock.now(), world.clock.wall());
+        }
+        exchange.filters = self.filters(worker, None)?;
+        let exchange = Rc::new(RefCell::new(exchange));
+        self.chain.connect(&exchange);
+        self.run_now();
+        for piece in &connection.send {
+            self.chain.receive(&exchange, &piece.0, false);
+            self.run_now();
+        }
+        match connection.close {
+            Closer::Client => {
+                self.chain.receive(&exchange, b"", true);
+                self.chain.answer(&exchange, Vec::new(), true);
+            }
+            Closer::Upstream => {
+                self.chain.answer(&exchange, Vec::new(), true);
+                self.chain.receive(&exchange, b"", true);
+            }
+        }
+        self.chain.hang_up(&exchange, connection.close);
         self.run_now();
         Ok(exchange)
     }
@@ -263,144 +310,6 @@ impl Gateway {
             exchange.info.details = Some("downstream_remote_disconnect".into());
         }
         self.chain.finish(exchange, false);
-    }
-
-    // === Time ===
-
-    /// Lets all happen that is due now.
-    pub fn run_now(&self) {
-        let now = self.world.borrow().clock.now();
-        self.run_until(now, || false);
-    }
-
-    /// Lets time pass up to an instant (nanoseconds since the start), or until `enough`. The clock ends there.
-    pub fn run_until(&self, until: u64, enough: impl Fn() -> bool) {
-        while !enough() {
-            let Some(event) = self.world.borrow_mut().clock.pop(until) else {
-                self.world.borrow_mut().clock.advance_to(until);
-                return;
-            };
-            self.happen(event);
-        }
-    }
-
-    fn happen(&self, event: Event) {
-        match event {
-            Event::Tick {
-                vm,
-                root,
-                generation,
-            } => self.tick(&vm, root, generation),
-            Event::Callout {
-                vm,
-                root,
-                token,
-                answer,
-            } => self.answer(&vm, root, token, *answer),
-            Event::Grpc {
-                vm,
-                root,
-                token,
-                step,
-            } => self.grpc(&vm, root, token, step),
-            Event::Queue { vm, root, queue } => {
-                vm.call(root, "proxy_on_queue_ready", &[queue]);
-                self.chain.perform(&vm);
-            }
-            Event::Upstream { exchange, reply } => {
-                self.chain.router.answer(&self.chain, &exchange, &reply)
-            }
-            Event::RouteTimeout(exchange) => self.chain.router.time_out(&self.chain, &exchange),
-        }
-    }
-
-    fn tick(&self, vm: &Rc<Vm>, root: u32, generation: u64) {
-        let due = |vm: &Rc<Vm>| match vm.state().contexts.get(&root).map(|context| &context.kind) {
-            Some(Kind::Root(timer)) => timer.tick_ms > 0 && timer.generation == generation,
-            _ => false,
-        };
-        let lost = self.world.borrow().flaw == Some(Flaw::LostTick) && vm.thread == self.main.name;
-        if !due(vm) || lost {
-            return;
-        }
-        vm.call(root, "proxy_on_tick", &[]);
-        self.chain.perform(vm);
-        if due(vm) && vm.dead().is_none() {
-            timers::arm(&vm.state(), root);
-        }
-    }
-
-    fn answer(&self, vm: &Rc<Vm>, root: u32, token: u32, answer: CalloutAnswer) {
-        let sizes = match &answer {
-            CalloutAnswer::Response {
-                headers,
-                body,
-                trailers,
-            } => [headers.len(), body.len(), trailers.len()],
-            CalloutAnswer::Reset => [0, 0, 0],
-        };
-        let [headers, body, trailers] = sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX));
-        {
-            let mut state = vm.state_mut();
-            if matches!(answer, CalloutAnswer::Reset) {
-                state.last_status = (11, b"reset".to_vec());
-            }
-            state.answer = Some(answer);
-        }
-        vm.call(
-            root,
-            "proxy_on_http_call_response",
-            &[token, headers, body, trailers],
-        );
-        {
-            let mut state = vm.state_mut();
-            state.answer = None;
-            state.last_status.1.clear();
-        }
-        self.chain.perform(vm);
-    }
-
-    fn grpc(&self, vm: &Rc<Vm>, root: u32, token: u32, step: GrpcStep) {
-        if !vm.state().grpc_open.contains_key(&token) {
-            return;
-        }
-        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let (callback, argument) = {
-            let mut state = vm.state_mut();
-            match step {
-                GrpcStep::InitialMetadata(map) => {
-                    let count = size(map.len());
-                    state.grpc_metadata.0 = Some(map);
-                    ("proxy_on_grpc_receive_initial_metadata", count)
-                }
-                GrpcStep::Message(message) => {
-                    let bytes = size(message.len());
-                    state.grpc_message = Some(message);
-                    if token & 3 == 1 {
-                        state.grpc_open.remove(&token);
-                    }
-                    ("proxy_on_grpc_receive", bytes)
-                }
-                GrpcStep::TrailingMetadata(map) => {
-                    let count = size(map.len());
-                    state.grpc_metadata.1 = Some(map);
-                    ("proxy_on_grpc_receive_trailing_metadata", count)
-                }
-                GrpcStep::Close(code, message) => {
-                    state.last_status = (code, message);
-                    state.grpc_open.remove(&token);
-                    ("proxy_on_grpc_close", code)
-                }
-            }
-        };
-        vm.call(root, callback, &[token, argument]);
-        {
-            let mut state = vm.state_mut();
-            state.grpc_message = None;
-            state.grpc_metadata = (None, None);
-            state.last_status.1.clear();
-        }
-        self.chain.perform(vm);
     }
 
     /// The VM id of the first plugin.
