@@ -1,14 +1,18 @@
 //! `launchgate demo`: a walk through what the gateway does, on free ports, that ends by itself.
 //!
-//! 1. One real Envoy with TLS and `suite`, real Redis, Prometheus and Alertmanager; the services behind it, Sentry and Slack are played ([`stack`]).
+//! 1. One real Envoy with TLS and `suite`, real Redis, Prometheus and Alertmanager; the services behind it, Sentry, Slack and the collector are
+//!    played ([`stack`]).
 //! 2. Each chapter shows what a client sees, and checks it: a demo that shows something wrong fails.
 //! 3. A chapter whose server is not installed is left out, and named at the end with the command that installs it.
-//! 4. The last chapter is the checklist, on a gateway of its own: the canary of the first one is rolled back, which is never green.
+//! 4. The last chapters are told on a gateway of its own, with the mended release, since the canary of the first one is rolled back, which is never
+//!    green: errors reach a real Sentry-compatible server, which is made ready meanwhile, and the checklist is gone through.
 
 mod chapters;
+mod collector;
 mod monitoring;
 mod preflight;
 mod redis;
+mod sentry;
 mod stack;
 
 use std::path::PathBuf;
@@ -50,30 +54,37 @@ const CHAPTERS: &[(&str, Story)] = &[
     ("tls", chapters::tls),
     ("health", chapters::health),
     ("records", chapters::records),
+    ("telemetry", collector::chapter),
     ("errors", chapters::errors),
     ("canary", chapters::canary),
     ("alert", chapters::alert),
 ];
+const SENTRY: &str = "sentry";
 const PREFLIGHT: &str = "preflight";
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let wanted = |name: &str| args.only.is_empty() || args.only.iter().any(|only| only == name);
     let mut told = Told::default();
+    let bugsink = wanted(SENTRY).then(sentry::Starting::begin).flatten();
     let chapters: Vec<_> = CHAPTERS.iter().filter(|(name, _)| wanted(name)).collect();
     if !chapters.is_empty() {
         println!("Starting Envoy with TLS and all policies …");
-        let mut stack = Stack::start(args, |_| {})?;
+        let mut stack = Stack::start(args, collector::configure)?;
         for (name, story) in chapters {
             told.tell(name, || story(&mut stack))?;
         }
     }
-    if wanted(PREFLIGHT) {
-        told.tell(PREFLIGHT, || {
-            let mended =
-                |config: &mut serde_json::Value| config["canary"]["rollout"] = json!("checkout-v3");
-            let mut stack = Stack::start(args, mended)?;
-            chapters::preflight(&mut stack, &args.dist)
-        })?;
+    if wanted(SENTRY) || wanted(PREFLIGHT) {
+        let bugsink = bugsink.map(sentry::Starting::ready).transpose()?;
+        let mended =
+            |config: &mut serde_json::Value| config["canary"]["rollout"] = json!("checkout-v3");
+        let mut stack = Stack::start_with(args, bugsink.as_ref(), mended)?;
+        if wanted(SENTRY) {
+            told.tell(SENTRY, || sentry::chapter(&mut stack, bugsink.as_ref()))?;
+        }
+        if wanted(PREFLIGHT) {
+            told.tell(PREFLIGHT, || chapters::preflight(&mut stack, &args.dist))?;
+        }
     }
     match told.left_out.is_empty() {
         true => println!("\nThe demo showed all {} chapters.", told.shown),

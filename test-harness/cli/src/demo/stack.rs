@@ -1,14 +1,16 @@
 //! The whole gateway of the demo: the shipped `suite.yaml` on free ports, with everything around it.
 //!
 //! 1. The file is as it is shipped, but for what each chapter asks to change in the configuration of `suite`.
-//! 2. Both versions of the service, Sentry and Slack are played by servers of the harness that remember what they were asked. Redis,
-//!    Prometheus and Alertmanager are real, where they are installed.
+//! 2. Both versions of the service, Sentry, Slack and the OpenTelemetry collector are played by servers of the harness that remember what
+//!    they were asked. Redis, Prometheus and Alertmanager are real, where they are installed; so is the Sentry-compatible server of a gateway
+//!    that is started with one.
 //! 3. Secrets come from the environment, as everywhere.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use launchgate_harness::bugsink::Bugsink;
 use launchgate_harness::envoy::{
     Authority, Bootstrap, Connection, Envoy, Launch, Reply, Request, Response, TlsClient, Upstream,
 };
@@ -28,6 +30,7 @@ pub(crate) struct Stack {
     pub(crate) canary: Upstream,
     pub(crate) sentry: Upstream,
     pub(crate) slack: Upstream,
+    pub(crate) collector: Upstream,
     pub(crate) redis: Option<Redis>,
     pub(crate) monitoring: Option<Monitoring>,
     folder: tempfile::TempDir,
@@ -36,7 +39,18 @@ pub(crate) struct Stack {
 impl Stack {
     /// Starts it with a change of the configuration of `suite`, monitored where the servers are installed.
     pub(crate) fn start(args: &Args, configure: impl FnOnce(&mut Value)) -> Result<Self> {
-        Self::launch(args, true, configure, |_, _, bootstrap| Ok(bootstrap))
+        Self::launch(args, true, None, configure, |_, _, bootstrap| Ok(bootstrap))
+    }
+
+    /// The same, with errors going to a real server.
+    pub(crate) fn start_with(
+        args: &Args,
+        bugsink: Option<&Bugsink>,
+        configure: impl FnOnce(&mut Value),
+    ) -> Result<Self> {
+        Self::launch(args, true, bugsink, configure, |_, _, bootstrap| {
+            Ok(bootstrap)
+        })
     }
 
     /// Starts it without monitoring, with any other change of the bootstrap; the change gets the folder and the configuration too.
@@ -44,12 +58,13 @@ impl Stack {
         args: &Args,
         edit: impl FnOnce(&Path, &Value, Bootstrap) -> Result<Bootstrap>,
     ) -> Result<Self> {
-        Self::launch(args, false, |_| {}, edit)
+        Self::launch(args, false, None, |_| {}, edit)
     }
 
     fn launch(
         args: &Args,
         monitored: bool,
+        bugsink: Option<&Bugsink>,
         configure: impl FnOnce(&mut Value),
         edit: impl FnOnce(&Path, &Value, Bootstrap) -> Result<Bootstrap>,
     ) -> Result<Self> {
@@ -59,7 +74,7 @@ impl Stack {
             .then(|| Redis::start(&socket))
             .transpose()?;
         let (stable, canary) = (play("stable\n")?, play("canary\n")?);
-        let (sentry, slack) = (play("{}")?, play("ok")?);
+        let (sentry, slack, collector) = (play("{}")?, play("ok")?, play("{}")?);
         let monitoring = match monitored {
             true => Monitoring::reserve(folder.path())?,
             false => None,
@@ -68,15 +83,20 @@ impl Stack {
             .upstream("stable", &stable)
             .upstream("canary", &canary)
             .upstream("sentry", &sentry)
-            .upstream("slack", &slack);
+            .upstream("slack", &slack)
+            .upstream("collector", &collector);
+        if let Some(bugsink) = bugsink {
+            bootstrap = bootstrap.endpoint("sentry", bugsink.address());
+        }
         if let Some(monitoring) = &monitoring {
             bootstrap = bootstrap.endpoint("prometheus", monitoring.prometheus);
         }
+        let dsn = bugsink.map_or_else(|| DSN.to_owned(), Bugsink::dsn);
         let mut launch = Launch::new(bootstrap)
             .argument("--file-flush-interval-msec")
             .argument("100");
         for (name, value) in [
-            ("SENTRY_DSN", DSN),
+            ("SENTRY_DSN", dsn.as_str()),
             ("SLACK_WEBHOOK", "http://slack.example/services/demo"),
             ("CANARY_SECRET", "a-secret-of-the-demo"),
             ("CANARY_TOKEN", "a-token-of-the-demo"),
@@ -91,6 +111,7 @@ impl Stack {
             canary,
             sentry,
             slack,
+            collector,
             redis,
             monitoring,
             folder,
