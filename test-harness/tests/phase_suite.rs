@@ -138,3 +138,30 @@ fn an_unknown_field_is_refused_with_its_place() {
     assert!(told.starts_with("a.textpb: test"), "{told}");
     assert!(told.contains("unknown field `request_header`"), "{told}");
 }
+
+/// Logs `same` if the monotonic clock stands where the wall clock does, in the 123rd second.
+const CLOCKS: &str = r#"(module
+  (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+  (import "env" "proxy_get_current_time_nanoseconds" (func $wall (param i32) (result i32)))
+  (import "wasi_snapshot_preview1" "clock_time_get" (func $clock (param i32 i64 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "malloc") (param i32) (result i32) (i32.const 4096))
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (drop (call $wall (i32.const 8)))
+    (drop (call $clock (i32.const 1) (i64.const 0) (i32.const 16)))
+    (if (i32.and
+          (i64.eq (i64.load (i32.const 8)) (i64.load (i32.const 16)))
+          (i64.eq (i64.load (i32.const 8)) (i64.const 123000000000)))
+      (then (drop (call $log (i32.const 2) (i32.const 100) (i32.const 4)))))
+    (i32.const 1))
+  (data (i32.const 100) "same"))"#;
+
+#[test]
+fn both_clocks_stand_at_the_suite_s_time() {
+    let text =
+        "env { time_secs: 123 } test { name: \"a\" plugin_init { log { exact: \"same\" } } }";
+    let suite = PhaseSuite::parse(Path::new("a.textpb"), text).unwrap();
+    let results = run(&suite, &Module::new(CLOCKS.as_bytes()).unwrap(), b"");
+    assert!(results.iter().all(|result| result.passed()), "{results:#?}");
+}

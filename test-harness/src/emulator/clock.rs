@@ -8,10 +8,14 @@ use std::collections::BTreeMap;
 /// Wall clock at the start unless a scenario says otherwise: 2026-01-01T00:00:00Z, in nanoseconds.
 pub const DEFAULT_START: u64 = 1_767_225_600 * 1_000_000_000;
 
+/// How long the machine has run at the start: the monotonic clock begins there.
+const UPTIME: u64 = 1_000 * 1_000_000_000;
+
 /// A clock with a queue of events `E`.
 #[derive(Debug)]
 pub struct Clock<E> {
     start: u64,
+    uptime: u64,
     now: u64,
     next: u64,
     events: BTreeMap<(u64, u64), E>,
@@ -22,10 +26,25 @@ impl<E> Clock<E> {
     pub fn new(start: u64) -> Self {
         Clock {
             start,
+            uptime: UPTIME,
             now: 0,
             next: 0,
             events: BTreeMap::new(),
         }
+    }
+
+    /// The same clock, with its monotonic time equal to the wall's.
+    #[must_use]
+    pub fn in_step(self) -> Self {
+        Clock {
+            uptime: self.start,
+            ..self
+        }
+    }
+
+    /// Monotonic time in nanoseconds.
+    pub fn monotonic(&self) -> u64 {
+        self.uptime.saturating_add(self.now)
     }
 
     /// Nanoseconds since the start.

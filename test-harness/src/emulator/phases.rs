@@ -1,6 +1,6 @@
 //! One plugin, one stream, callback by callback: no chain and no router.
 //!
-//! 1. One VM. Time stands still, there is no cluster, and nothing happens between callbacks.
+//! 1. One VM. Time stands still, on both clocks at the same instant, there is no cluster, and nothing happens between callbacks.
 //! 2. A callback is shown the message it is given; what it leaves of it is the outcome. A reply is an outcome too, and after
 //!    one no callback is made.
 //! 3. The end is `on_done` and `on_delete`.
@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use serde_json::Value;
 
+use super::clock::Clock;
 use super::cluster::Clusters;
 use super::context::{Context, Direction, Kind, Stream};
 use super::exchange::{Exchange, LocalReply};
@@ -73,6 +74,7 @@ impl PhaseHost {
         level: Level,
     ) -> anyhow::Result<(Self, bool)> {
         let world = World::new(time, Clusters::new(Default::default()), level);
+        world.borrow_mut().clock = Clock::new(time).in_step();
         let mut thread = Thread::new("worker 0".into(), 1);
         let config = (!config.is_empty()).then(|| String::from_utf8(config));
         let loaded = Loaded {

@@ -184,7 +184,7 @@ fn clock_time(mut guest: Guest<'_>, clock: u32, _precision: u64, out: u32) -> i3
         let world = guest.data().world.borrow();
         match clock {
             0 => world.clock.wall(),
-            1 => world.clock.now() + 1_000_000_000_000,
+            1 => world.clock.monotonic(),
             _ => return NOTSUP,
         }
     };

@@ -3,7 +3,7 @@
 //! 1. A file is protobuf text (`.textpb`) or YAML: an `env`, and tests that feed a plugin single callbacks (request headers, body,
 //!    response headers, body) and say what must come of each.
 //! 2. Each test has a VM and a stream of its own. A callback that a test does not name is not made, and time stands still.
-//! 3. As in their tester, headers of one name are joined with `, `, a header callback continues unless `immediate` is expected, and
+//! 3. As in their tester, both clocks stand at `time_secs`, headers of one name are joined with `, `, a header callback continues unless `immediate` is expected, and
 //!    no callback follows a local reply. All else is Envoy's: statuses, phases, bodies.
 //! 4. Unknown fields are refused. Benchmarks are not run.
 
