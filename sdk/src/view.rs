@@ -36,6 +36,9 @@ pub trait Source {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 }
 
+/// A header that was asked for, by name.
+type PeekedHeader = (Box<str>, Option<Vec<u8>>);
+
 /// An attribute that was asked for, and what the host answered.
 type KnownAttribute = (Attribute, Option<Rc<[u8]>>);
 
@@ -47,7 +50,7 @@ pub struct Kept {
     trailers: OnceCell<Headers>,
     attributes: RefCell<Vec<KnownAttribute>>,
     /// Request headers that were asked for one by one.
-    peeked: RefCell<Vec<(Box<str>, Option<Vec<u8>>)>>,
+    peeked: RefCell<Vec<PeekedHeader>>,
     /// When the request began; absent where it never reached a policy that looks at the end.
     pub started: Option<Time>,
     /// Status of the response headers, where it was read.
