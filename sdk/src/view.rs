@@ -36,9 +36,6 @@ pub trait Source {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 }
 
-/// A header that was asked for, by name.
-type PeekedHeader = (Box<str>, Option<Vec<u8>>);
-
 /// An attribute that was asked for, and what the host answered.
 type KnownAttribute = (Attribute, Option<Rc<[u8]>>);
 
@@ -49,8 +46,9 @@ pub struct Kept {
     response: OnceCell<Rc<Headers>>,
     trailers: OnceCell<Headers>,
     attributes: RefCell<Vec<KnownAttribute>>,
-    /// Request headers that were asked for one by one.
-    peeked: RefCell<Vec<PeekedHeader>>,
+    /// The headers that a scope asks for, where the snapshot was not taken yet.
+    path: OnceCell<Option<Vec<u8>>>,
+    authority: OnceCell<Option<Vec<u8>>>,
     /// When the request began; absent where it never reached a policy that looks at the end.
     pub started: Option<Time>,
     /// Status of the response headers, where it was read.
@@ -63,7 +61,6 @@ impl Kept {
         self.attributes
             .borrow_mut()
             .retain(|(attribute, _)| is_constant(*attribute));
-        self.peeked.borrow_mut().clear();
         match phase {
             Phase::Request => {}
             Phase::Response => drop(self.request.take()),
@@ -204,13 +201,13 @@ impl<'a> RequestView<'a> {
         if let Some(headers) = self.kept.request.get() {
             return headers.first(name).map(Cow::Borrowed);
         }
-        let mut peeked = self.kept.peeked.borrow_mut();
-        if let Some((_, value)) = peeked.iter().find(|(known, _)| **known == *name) {
-            return value.clone().map(Cow::Owned);
-        }
-        let value = self.source.header(HeaderMap::Request, name);
-        peeked.push((name.into(), value.clone()));
-        value.map(Cow::Owned)
+        let read = || self.source.header(HeaderMap::Request, name);
+        let known = match name {
+            ":path" => &self.kept.path,
+            ":authority" => &self.kept.authority,
+            _ => return read().map(Cow::Owned),
+        };
+        known.get_or_init(read).as_deref().map(Cow::Borrowed)
     }
 
     /// The request headers as they are now, to be kept beyond this callback. Not copied unless they are edited later.
