@@ -308,7 +308,7 @@ fn compare(what: &str, emulated: &str, real: &str, findings: &mut Vec<Finding>) 
 }
 
 /// What no two runs share, and the mark in its place.
-const MASKS: [(&str, &str); 7] = [
+const MASKS: [(&str, &str); 9] = [
     (
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
         "<time>",
@@ -328,6 +328,12 @@ const MASKS: [(&str, &str); 7] = [
         "$1<number>",
     ),
     (r#"("x-envoy-upstream-service-time"=)"\d+""#, "$1<number>"),
+    // A response is as long as the digits of that header.
+    (r#"("(response_)?bytes"\s*:\s*)\d+"#, "$1<number>"),
+    (
+        r#"("http\.response\.size","value":\{"intValue":)"\d+""#,
+        "$1<number>",
+    ),
 ];
 
 /// Times, durations and ids as one mark each.
@@ -353,10 +359,10 @@ mod tests {
 
     #[test]
     fn only_what_no_two_runs_share_is_masked() {
-        let text = r#"{"status":200,"timestamp":"2026-01-01T00:00:00.000Z","age_ms":12,"id":"6f9619ff-8b86-d011-b42d-00cf4fc964ff"}"#;
+        let text = r#"{"status":200,"timestamp":"2026-01-01T00:00:00.000Z","age_ms":12,"response_bytes":171,"id":"6f9619ff-8b86-d011-b42d-00cf4fc964ff"}"#;
         assert_eq!(
             mask(text),
-            r#"{"status":200,"timestamp":"<time>","age_ms":<number>,"id":"<id>"}"#
+            r#"{"status":200,"timestamp":"<time>","age_ms":<number>,"response_bytes":<number>,"id":"<id>"}"#
         );
     }
 
