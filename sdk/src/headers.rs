@@ -344,7 +344,10 @@ impl Headers {
     fn push(&mut self, name: &[u8], value: &[u8], state: State) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(name);
-        if let Some(name) = self.bytes.get_mut(start..) {
+        // What the host has is as it is; what it gets is in lower case (RFC 9113 section 8.2).
+        if state == State::New
+            && let Some(name) = self.bytes.get_mut(start..)
+        {
             name.make_ascii_lowercase();
         }
         let middle = self.bytes.len();

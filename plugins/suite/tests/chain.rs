@@ -269,10 +269,15 @@ fn by_chain(filters: &mut [Box<dyn Filter>], sample: &Sample) -> Seen {
     let mut shared = facts::<Suite>(sample).facts;
     let (mut verdict, mut seen_by) = (Verdict::Continue, 0);
     if sample.reaches_filters {
+        // The whole chain passes where each filter does.
+        verdict = Verdict::Pass;
         for filter in filters.iter_mut() {
             seen_by += 1;
-            verdict = filter.request(&mut shared);
-            if verdict != Verdict::Continue {
+            match filter.request(&mut shared) {
+                Verdict::Pass => {}
+                other => verdict = other,
+            }
+            if !matches!(verdict, Verdict::Continue | Verdict::Pass) {
                 break;
             }
         }

@@ -72,7 +72,7 @@ fn what_is_out_of_scope_or_off_is_left_alone() {
             request("GET", "example.org", "/").header("x-forwarded-client-cert", "x");
         assert_eq!(
             gateway.exchange(&mut exchange, Duration::ZERO),
-            Verdict::Continue,
+            Verdict::Pass,
             "{config}"
         );
         assert_eq!(

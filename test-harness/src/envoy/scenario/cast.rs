@@ -131,6 +131,11 @@ impl Cast {
         std::mem::take(&mut self.stage().callouts)
     }
 
+    /// The last call-out that came and was not yet taken.
+    pub(super) fn last_callout(&self) -> Option<UpstreamRequest> {
+        self.stage().callouts.last().cloned()
+    }
+
     /// Scripted answers that no request asked for.
     pub(super) fn unread(&self) -> Vec<String> {
         let stage = self.stage();

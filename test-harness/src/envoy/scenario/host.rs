@@ -317,14 +317,16 @@ impl Running {
         self.envoy.await_value(RECORD_LIMIT, grown)
     }
 
-    /// A client on the loopback: the last address of `x-forwarded-for` is the machine's own.
+    /// A client on the loopback: the last address of `x-forwarded-for` is the machine's own. Where no upstream saw the request,
+    /// a call-out that came of it has it too.
     fn learn(&self, request: &Request, choices: &mut Choices) {
         let loopback = request
             .source
             .as_ref()
             .is_none_or(|source| source.starts_with("127."));
         let sent = self.ended.last().and_then(|ended| ended.upstream.first());
-        let forwarded = sent.and_then(|sent| {
+        let sent = sent.cloned().or_else(|| self.cast.last_callout());
+        let forwarded = sent.as_ref().and_then(|sent| {
             let found = |(name, _): &&(Vec<u8>, Vec<u8>)| name == b"x-forwarded-for";
             sent.headers.iter().find(found)
         });
