@@ -213,16 +213,20 @@ fn grpc_status(exchange: &Exchange) -> Option<u64> {
         .into_iter()
         .flatten()
         .find_map(|map| map.text("grpc-status").parse().ok());
-    written.or_else(|| {
-        exchange.info.response_code.map(|code| match code {
-            400 => 13,
-            401 => 16,
-            403 => 7,
-            404 => 12,
-            429 | 502..=504 => 14,
-            _ => 2,
-        })
-    })
+    let status = exchange.info.response_code;
+    written.or_else(|| Some(grpc_code(status?.into()).into()))
+}
+
+/// The gRPC status of an HTTP status, as gRPC maps it ("HTTP to gRPC Status Code Mapping").
+pub(super) fn grpc_code(status: u32) -> u8 {
+    match status {
+        400 => 13,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 | 502..=504 => 14,
+        _ => 2,
+    }
 }
 
 fn joined(headers: &HeaderMap, name: &str) -> Option<Attribute> {

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Chain;
+use crate::emulator::attribute::grpc_code;
 use crate::emulator::context::Direction;
 use crate::emulator::exchange::{Exchange, ExchangeRef, LocalReply};
 use crate::emulator::guest::Vm;
@@ -142,7 +143,7 @@ fn reply_message(exchange: &Exchange, reply: &LocalReply) -> (HeaderMap, Vec<u8>
         let code = if reply.grpc >= 0 {
             reply.grpc
         } else {
-            grpc_code(reply.status)
+            grpc_code(reply.status).into()
         };
         headers.replace(b"grpc-status", code.to_string().as_bytes());
         if !reply.body.is_empty() {
@@ -157,17 +158,6 @@ fn reply_message(exchange: &Exchange, reply: &LocalReply) -> (HeaderMap, Vec<u8>
         }
     }
     (headers, reply.body.clone())
-}
-
-fn grpc_code(status: u32) -> i32 {
-    match status {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }
 }
 
 fn percent_encode(message: &[u8]) -> Vec<u8> {
