@@ -33,12 +33,16 @@ impl<E> Clock<E> {
         }
     }
 
-    /// The same clock, with its monotonic time equal to the wall's.
+    /// The same clock, with its monotonic time equal to the wall's. At 1970 it keeps its own: Go's runtime dies of a monotonic
+    /// clock that stands at zero.
     #[must_use]
     pub fn in_step(self) -> Self {
-        Clock {
-            uptime: self.start,
-            ..self
+        match self.start {
+            0 => self,
+            start => Clock {
+                uptime: start,
+                ..self
+            },
         }
     }
 
