@@ -97,3 +97,14 @@ impl<E> Clock<E> {
         self.events.retain(|_, event| keep(event));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_in_step_with_1970_is_not_at_zero() {
+        let monotonic = |start| Clock::<()>::new(start).in_step().monotonic();
+        assert_eq!((monotonic(0), monotonic(7)), (UPTIME, 7));
+    }
+}
