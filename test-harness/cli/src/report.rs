@@ -80,6 +80,9 @@ impl Report {
         if profile {
             self.profile(&mut text);
         }
+        if !quiet {
+            self.failures(&mut text, colour);
+        }
         let (all, failed) = (self.results().count(), self.failed());
         let took: f64 = self.results().map(|result| result.took.as_secs_f64()).sum();
         let unplayed = self
@@ -106,6 +109,19 @@ impl Report {
             }
         );
         text
+    }
+
+    /// All failures once more, below everything: of a long run only the end may be kept.
+    fn failures(&self, text: &mut String, colour: Colour) {
+        for (path, results, _) in &self.files {
+            let mut failed = results.iter().filter(|result| !result.passed()).peekable();
+            if failed.peek().is_some() {
+                let _ = writeln!(text, "\nfailed: {}", path.display());
+            }
+            for result in failed {
+                failure(text, result, colour);
+            }
+        }
     }
 
     /// Exchanges a second, on emulators only: a real Envoy's time is mostly waiting.

@@ -57,7 +57,7 @@ fn both(group: &Group, workers: u32, modules: &Modules) -> Vec<CaseResult> {
     let replay = EmulatorHost::new(modules.clone(), workers, vec![0]);
     let mut emulator = Recording::new(replay.replaying(envoy.host().choices()));
     let emulated = run_group(&mut emulator, group);
-    diff::join(group, emulated, real, &emulator, &envoy)
+    diff::join(group, emulated, real, &mut emulator, &envoy)
 }
 
 /// Runs every group at every worker count, on a few threads, and tells each case once: its first failure, or a pass.

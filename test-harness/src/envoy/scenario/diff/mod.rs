@@ -3,12 +3,15 @@
 //! 1. Compared step by step: the client's status, headers, body and trailers; the requests that upstreams saw for it; the access
 //!    record; the change of stats. Call-outs are compared over all steps (see `callouts`).
 //! 2. Left out is what no two runs share: dates, ids, durations. In texts, times, hexadecimal ids and samples of seconds are masked.
-//! 3. Stats that the scenario calls unsteady are not compared. Stats of a step that lets time pass are judged by the scenario alone: how many ticks fit into real time is not exact.
+//! 3. Stats that the scenario calls unsteady are not compared, nor are those that change by themselves once the emulator's time
+//!    goes on: on a real gateway the ticks and answers that write them fall into any step. Stats of a step that lets time pass
+//!    are judged by the scenario alone: how many ticks fit into real time is not exact.
 
 mod callouts;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use regex::Regex;
 
@@ -20,7 +23,7 @@ use crate::scenario::load::{Group, Setup};
 use crate::scenario::run::{CaseResult, StepFault};
 use crate::scenario::schema::Cluster;
 use crate::scenario::step::Step;
-use crate::scenario::text::show;
+use crate::scenario::text::{Span, show};
 
 /// Headers that differ between any two runs, or that only a real connection has.
 const UNSTEADY: [&str; 6] = [
@@ -31,6 +34,9 @@ const UNSTEADY: [&str; 6] = [
     "transfer-encoding",
     "content-length",
 ];
+
+/// How much time passes after a group's last step: more than a step takes on a busy machine.
+const AFTERWARDS: Duration = Duration::from_secs(30);
 
 /// A host that remembers what it told.
 pub(super) struct Recording<H> {
@@ -51,6 +57,22 @@ impl<H: ScenarioHost> Recording<H> {
     /// The host.
     pub(super) fn host(&self) -> &H {
         &self.host
+    }
+
+    /// Lets time pass after the last step, and tells which stats changed by that.
+    pub(super) fn restless(&mut self) -> anyhow::Result<BTreeSet<String>> {
+        let Some((_, last)) = self.seen.last() else {
+            return Ok(BTreeSet::new());
+        };
+        self.host.act(&Step {
+            advance: Some(Span(AFTERWARDS)),
+            ..Step::default()
+        })?;
+        let stats = self.host.observe()?.stats;
+        let changed = stats
+            .into_iter()
+            .filter(|(name, stat)| last.stats.get(name) != Some(stat));
+        Ok(changed.map(|(name, _)| name).collect())
     }
 }
 
@@ -89,11 +111,11 @@ impl<H: ScenarioHost> ScenarioHost for Recording<H> {
 }
 
 /// The results of both hosts as one: what failed on either, else what differs.
-pub(super) fn join<A, B>(
+pub(super) fn join<A: ScenarioHost, B>(
     group: &Group,
     emulated: Vec<CaseResult>,
     real: Vec<CaseResult>,
-    emulator: &Recording<A>,
+    emulator: &mut Recording<A>,
     envoy: &Recording<B>,
 ) -> Vec<CaseResult> {
     let all_passed = emulated.iter().chain(&real).all(CaseResult::passed);
@@ -108,14 +130,7 @@ pub(super) fn join<A, B>(
         .collect();
     // After a failure the two runs no longer stand side by side.
     let differences = if all_passed {
-        let ticking = waits(group);
-        let mut faults = differences(emulator, envoy, ticking, &group.setup.unsteady);
-        let calls = callouts::differences(group, !ticking, emulator, envoy);
-        faults.extend(calls.into_iter().map(|finding| StepFault {
-            step: "all steps: emulator (expected) and Envoy (got) differ".into(),
-            finding,
-        }));
-        faults
+        all_differences(group, emulator, envoy)
     } else {
         Vec::new()
     };
@@ -124,6 +139,35 @@ pub(super) fn join<A, B>(
         last.faults = differences;
     }
     joined
+}
+
+fn all_differences<A: ScenarioHost, B>(
+    group: &Group,
+    emulator: &mut Recording<A>,
+    envoy: &Recording<B>,
+) -> Vec<StepFault> {
+    let ticking = waits(group);
+    let calls = callouts::differences(group, !ticking, emulator, envoy);
+    let restless = match emulator.restless() {
+        Ok(restless) => restless,
+        // Where the configuration is refused, there is no gateway that time could pass on.
+        Err(_) if group.setup.refused => BTreeSet::new(),
+        Err(error) => {
+            return vec![StepFault {
+                step: "after the last step, on the emulator".into(),
+                finding: Finding::new("time", "passes", &format!("{error:#}")),
+            }];
+        }
+    };
+    let is_left_out = |stat: &str| {
+        restless.contains(stat) || (group.setup.unsteady.iter()).any(|unsteady| of(stat, unsteady))
+    };
+    let mut faults = differences(emulator, envoy, ticking, &is_left_out);
+    faults.extend(calls.into_iter().map(|finding| StepFault {
+        step: "all steps: emulator (expected) and Envoy (got) differ".into(),
+        finding,
+    }));
+    faults
 }
 
 /// Whether time passes in a group: then ticks may fall into any step.
@@ -139,7 +183,7 @@ fn differences<A, B>(
     emulator: &Recording<A>,
     envoy: &Recording<B>,
     ticking: bool,
-    unsteady: &[String],
+    is_left_out: &dyn Fn(&str) -> bool,
 ) -> Vec<StepFault> {
     let mut faults = Vec::new();
     let (mut before_a, mut before_b) = (BTreeMap::new(), BTreeMap::new());
@@ -153,7 +197,7 @@ fn differences<A, B>(
                 (&before_a, &a.stats),
                 (&before_b, &b.stats),
                 ticking,
-                unsteady,
+                is_left_out,
                 &mut findings,
             );
         }
@@ -263,7 +307,7 @@ fn stats(
     a: (&Stats, &Stats),
     b: (&Stats, &Stats),
     ticking: bool,
-    unsteady: &[String],
+    is_left_out: &dyn Fn(&str) -> bool,
     findings: &mut Vec<Finding>,
 ) {
     let names =
@@ -271,7 +315,7 @@ fn stats(
             .chain(b.1.keys())
             .collect::<std::collections::BTreeSet<_>>();
     for name in names {
-        if unsteady.iter().any(|stat| of(name, stat)) {
+        if is_left_out(name) {
             continue;
         }
         let (a, b) = (grown(a, name), grown(b, name));
@@ -372,7 +416,7 @@ mod tests {
         let (none, one, two) = (Stats::new(), stats_of(1), stats_of(2));
         let found = |a, b, ticking| {
             let mut findings = Vec::new();
-            stats((&none, a), (&none, b), ticking, &[], &mut findings);
+            stats((&none, a), (&none, b), ticking, &|_| false, &mut findings);
             findings.len()
         };
         assert_eq!(
@@ -384,5 +428,60 @@ mod tests {
             ),
             (0, 1, 1, 0)
         );
+    }
+
+    /// A gateway with a plugin that counts a request at once, and that it was told of at its next tick.
+    struct Ticking {
+        requests: u64,
+        told: u64,
+    }
+
+    impl ScenarioHost for Ticking {
+        fn name(&self) -> String {
+            "ticking".into()
+        }
+
+        fn start(&mut self, _: &Setup) -> anyhow::Result<Started> {
+            Ok(Started::Running)
+        }
+
+        fn set_clusters(&mut self, _: &BTreeMap<String, Cluster>) -> anyhow::Result<()> {
+            Ok(())
+        }
+
+        fn act(&mut self, step: &Step) -> anyhow::Result<()> {
+            match step.advance {
+                Some(_) => self.told = self.requests,
+                None => self.requests += 1,
+            }
+            Ok(())
+        }
+
+        fn observe(&mut self) -> anyhow::Result<Observed> {
+            let stats = Stats::from([
+                ("requests".to_owned(), Stat::Counter(self.requests)),
+                ("told".to_owned(), Stat::Counter(self.told)),
+            ]);
+            Ok(Observed {
+                stats,
+                ..Observed::default()
+            })
+        }
+
+        fn prometheus(&mut self, _: &[String]) -> anyhow::Result<String> {
+            Ok(String::new())
+        }
+    }
+
+    #[test]
+    fn what_a_tick_writes_is_restless_and_what_a_request_writes_is_not() {
+        let mut recording = Recording::new(Ticking {
+            requests: 0,
+            told: 0,
+        });
+        recording.act(&Step::default()).expect("acts");
+        recording.observe().expect("observes");
+        let restless = recording.restless().expect("time passes");
+        assert_eq!(restless, BTreeSet::from(["told".to_owned()]));
     }
 }
