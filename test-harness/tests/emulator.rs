@@ -41,6 +41,7 @@ const IMPORTS: &str = r#"
   (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
   (import "env" "proxy_get_property" (func $property (param i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_set_property" (func $set_property (param i32 i32 i32 i32) (result i32)))
+  (import "env" "proxy_call_foreign_function" (func $foreign (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "env" "proxy_set_buffer_bytes" (func $set_buffer (param i32 i32 i32 i32 i32) (result i32)))
 "#;
 
@@ -440,4 +441,53 @@ cases:
       upstream: {body: hello}
 ",
     );
+}
+
+/// Callbacks that compile an expression, and log what it is for a request.
+fn expression(text: &str) -> String {
+    format!(
+        r#"
+  (data (i32.const 1000) "expr_create")
+  (data (i32.const 1020) "expr_evaluate")
+  (data (i32.const 1100) "{text}")
+  (func (export "proxy_on_configure") (param i32 i32) (result i32)
+    (call $n (call $foreign (i32.const 1000) (i32.const 11) (i32.const 1100) (i32.const {}) (i32.const 60) (i32.const 64)))
+    (i32.const 1))
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    (call $n (call $foreign (i32.const 1020) (i32.const 13) (i32.load (i32.const 60)) (i32.const 4) (i32.const 70) (i32.const 74)))
+    (drop (call $log (i32.const 2) (i32.load (i32.const 70)) (i32.load (i32.const 74))))
+    (i32.const 0))"#,
+        text.len()
+    )
+}
+
+#[test]
+fn an_expression_sees_the_attributes_that_a_scenario_sets() {
+    passes(
+        "expression",
+        &expression(
+            "request.custom + request.headers['x-set'] + string(request.number + 1) + top.level + metadata.filter_metadata['f'].k + request.path",
+        ),
+        r#"
+cases:
+  - name: set
+    request:
+      path: /p
+      attributes: {request.custom: c, request.headers.x-set: s, request.number: 41, top.level: t, metadata.filter_metadata.f.k: m}
+    expect: {logs: [{matches: '^00$'}, {matches: '^cs42tm/p$'}]}
+  - name: not set
+    request: {path: /p}
+    expect: {logs: [{matches: '^10$'}]}
+"#,
+    );
+}
+
+#[test]
+fn a_message_in_an_expression_is_refused_by_name() {
+    let (_, got) = fails(
+        "message",
+        &expression("google.protobuf.Duration{seconds: 1}"),
+        "cases: [{name: none, request: {path: /}}]",
+    );
+    assert!(got.contains("google.protobuf.Duration"), "{got}");
 }

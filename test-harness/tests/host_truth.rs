@@ -69,6 +69,8 @@ macro_rules! traces {
 traces! {
     bodies_pass_pause_and_are_changed_as_in_envoy: "bodies";
     call_outs_end_as_in_envoy: "calls";
+    the_language_of_expressions_is_as_in_envoy: "cel";
+    expressions_are_evaluated_as_in_envoy: "expressions";
     foreign_functions_answer_as_in_envoy: "foreign";
     grpc_calls_and_streams_are_as_in_envoy: "grpc";
     header_maps_behave_as_in_envoy: "headers";

@@ -1,54 +1,53 @@
 //! Attributes, as `proxy_get_property` sees them, each in its phases.
 //!
-//! 1. Encoding: text as bytes, integers and times as 8 little-endian bytes, booleans as one byte, maps as pairs.
+//! 1. Each has its type in CEL, which an expression sees (`identifier`); a plugin gets its bytes (see `datum`).
 //! 2. What comes from a header map is there while that map is (so no `request.path` in response callbacks), and in `on_log`. A
 //!    whole map that is not there reads as an empty one; a whole message cannot be read at all.
 //! 3. What a filter wrote with `set_property(k)` reads as `[k]` and as `[filter_state, wasm.k]`.
+//!    It is bytes, whatever they are.
 //! 4. A scenario's `attributes` win over everything here.
 
 use serde_json::Value;
 
-use super::context::Stream;
+use super::context::{Context, Stream};
+use super::datum::Datum;
 use super::exchange::Exchange;
 use super::guest::VmState;
-use super::header_map::{HeaderMap, serialize};
+use super::header_map::HeaderMap;
 use super::status::Status;
 
-/// A value before it is encoded.
-enum Attribute {
-    Bytes(Vec<u8>),
-    Int(u64),
-    Bool(bool),
+fn text(text: impl AsRef<[u8]>) -> Option<Datum> {
+    Some(Datum::Text(text.as_ref().to_vec()))
 }
 
-impl Attribute {
-    fn encode(self) -> Vec<u8> {
-        match self {
-            Attribute::Bytes(bytes) => bytes,
-            Attribute::Int(number) => number.to_le_bytes().to_vec(),
-            Attribute::Bool(flag) => vec![u8::from(flag)],
-        }
-    }
+fn bytes(bytes: impl AsRef<[u8]>) -> Option<Datum> {
+    Some(Datum::Bytes(bytes.as_ref().to_vec()))
 }
 
-fn text(text: impl AsRef<[u8]>) -> Option<Attribute> {
-    Some(Attribute::Bytes(text.as_ref().to_vec()))
+fn int(number: u64) -> Option<Datum> {
+    Some(Datum::int(number))
 }
 
-/// Looks a path up.
+/// Looks a path up, as bytes.
 pub fn find(state: &VmState, path: &str) -> Result<Vec<u8>, Status> {
     let path = path.strip_suffix('\0').unwrap_or(path);
     if path.is_empty() || path == "filter_state" {
         return Err(Status::SerializationFailure);
     }
     let parts: Vec<&str> = path.split('\0').collect();
-    let stream = state.context().and_then(|context| context.stream());
-    if stream.is_some() && matches!(&parts[..], [whole] if MESSAGES.contains(whole)) {
+    let stream = state.context().and_then(Context::stream);
+    if matches!(&parts[..], [whole] if MESSAGES.contains(whole) && (stream.is_some() || *whole == "xds"))
+    {
         return Err(Status::SerializationFailure);
     }
-    let found = stream.and_then(|stream| of_stream(state, stream, &parts));
-    let found = found.or_else(|| of_plugin(state, &parts));
-    found.map(Attribute::encode).ok_or(Status::NotFound)
+    lookup(state, state.context_id(), &parts).map_or(Err(Status::NotFound), |found| found.encode())
+}
+
+/// Looks a path up, for a context.
+pub fn lookup(state: &VmState, context: u32, parts: &[&str]) -> Option<Datum> {
+    let stream = state.contexts.get(&context).and_then(Context::stream);
+    let found = stream.and_then(|stream| of_stream(state, stream, parts));
+    found.or_else(|| of_plugin(state, context, parts))
 }
 
 /// Attributes that are whole messages cannot be serialised.
@@ -62,8 +61,8 @@ const MESSAGES: &[&str] = &[
     "xds",
 ];
 
-fn of_plugin(state: &VmState, parts: &[&str]) -> Option<Attribute> {
-    let plugin = state.plugin_of(state.context_id())?;
+fn of_plugin(state: &VmState, context: u32, parts: &[&str]) -> Option<Datum> {
+    let plugin = state.plugin_of(context)?;
     match parts {
         ["plugin_name"] => text(&plugin.name),
         ["plugin_root_id"] => text(&plugin.root_id),
@@ -73,7 +72,7 @@ fn of_plugin(state: &VmState, parts: &[&str]) -> Option<Attribute> {
     }
 }
 
-fn of_stream(state: &VmState, stream: &Stream, parts: &[&str]) -> Option<Attribute> {
+fn of_stream(state: &VmState, stream: &Stream, parts: &[&str]) -> Option<Datum> {
     let exchange = stream.exchange.borrow();
     let info = &exchange.info;
     let path = parts.join(".");
@@ -81,62 +80,59 @@ fn of_stream(state: &VmState, stream: &Stream, parts: &[&str]) -> Option<Attribu
         return text(value);
     }
     if let Some(value) = info.attributes.get(&path) {
-        return from_json(value);
+        return Datum::from_json(value);
     }
     match parts {
         ["request", rest @ ..] => request(state, stream, &exchange, rest),
         ["response", rest @ ..] => response(state, stream, &exchange, rest),
         ["source", "address"] => text(&info.source),
-        ["source", "port"] => Some(Attribute::Int(port(&info.source))),
+        ["source", "port"] => int(port(&info.source)),
         ["destination", "address"] => text(&info.destination),
-        ["destination", "port"] => Some(Attribute::Int(port(&info.destination))),
-        ["connection_id"] => Some(Attribute::Int(exchange.number)),
+        ["destination", "port"] => int(port(&info.destination)),
+        ["connection_id"] => Some(Datum::Uint(exchange.number)),
         ["connection", rest @ ..] => connection(&exchange, rest),
         ["upstream", rest @ ..] => upstream(&exchange, rest),
         ["xds", rest @ ..] => xds(&exchange, rest),
         ["metadata"] => text(""),
         ["metadata", "filter_metadata", rest @ ..] => metadata(&exchange, rest),
         ["filter_state", key] => match key.strip_prefix("wasm.") {
-            Some(own) => info.filter_state.get(own).and_then(text),
-            None => info.objects.get(*key).and_then(text),
+            Some(own) => info.filter_state.get(own).and_then(bytes),
+            None => info.objects.get(*key).and_then(bytes),
         },
-        [key] => info.filter_state.get(*key).and_then(text),
+        [key] => info.filter_state.get(*key).and_then(bytes),
         _ => None,
     }
 }
 
-fn request(
-    state: &VmState,
-    stream: &Stream,
-    exchange: &Exchange,
-    rest: &[&str],
-) -> Option<Attribute> {
+fn request(state: &VmState, stream: &Stream, exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let info = &exchange.info;
+    let there = stream.request_headers || stream.logging;
+    let header_bytes = if there {
+        exchange.request.byte_size() as u64
+    } else {
+        0
+    };
     match rest {
-        ["time"] => return Some(Attribute::Int(info.start_wall)),
+        ["time"] => {
+            return Some(Datum::Time(
+                i64::try_from(info.start_wall).unwrap_or(i64::MAX),
+            ));
+        }
         ["protocol"] if exchange.tcp.is_some() => return None,
         ["protocol"] => return text(info.protocol),
-        ["size"] => return Some(Attribute::Int(info.request_size)),
-        ["total_size"] => {
-            let headers = if stream.request_headers || stream.logging {
-                exchange.request.byte_size() as u64
-            } else {
-                0
-            };
-            return Some(Attribute::Int(info.request_size + headers));
-        }
+        ["size"] => return int(info.request_size),
+        ["headers_bytes"] => return int(header_bytes),
+        ["total_size"] => return int(info.request_size + header_bytes),
         ["duration"] => {
             let now = state.world.borrow().clock.now();
             return exchange
                 .ended
-                .then(|| Attribute::Int(now.saturating_sub(info.start)));
+                .then(|| Datum::duration(now.saturating_sub(info.start)));
         }
         _ => {}
     }
-    let there = stream.request_headers || stream.logging;
     match rest {
-        ["headers"] if there => return text(serialize(exchange.request.pairs())),
-        ["headers"] => return text(serialize(&[])),
+        ["headers"] => return headers_of(Some(&exchange.request).filter(|_| there)),
         _ if !there => return None,
         _ => {}
     }
@@ -162,39 +158,30 @@ fn request(
     }
 }
 
-fn response(
-    state: &VmState,
-    stream: &Stream,
-    exchange: &Exchange,
-    rest: &[&str],
-) -> Option<Attribute> {
+fn response(state: &VmState, stream: &Stream, exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let info = &exchange.info;
     let headers = exchange
         .response
         .as_ref()
         .filter(|_| stream.response_headers || stream.logging);
     match rest {
-        ["code"] => info
-            .response_code
-            .map(|code| Attribute::Int(u64::from(code))),
+        ["code"] => info.response_code.map(|code| Datum::int(u64::from(code))),
         ["code_details"] => info.details.as_ref().and_then(text),
-        ["flags"] => Some(Attribute::Int(info.flags)),
-        ["size"] => Some(Attribute::Int(info.response_size)),
+        ["flags"] => int(info.flags),
+        ["size"] => int(info.response_size),
+        ["headers_bytes"] => int(headers.map_or(0, HeaderMap::byte_size) as u64),
         ["total_size"] => {
             let headers = headers.map_or(0, HeaderMap::byte_size) as u64;
-            Some(Attribute::Int(info.response_size + headers))
+            int(info.response_size + headers)
         }
-        ["grpc_status"] => grpc_status(exchange).map(Attribute::Int),
+        ["grpc_status"] => grpc_status(exchange).map(Datum::int),
         ["backend_latency"] => {
             let _ = state;
-            info.backend_latency.map(Attribute::Int)
+            info.backend_latency.map(Datum::duration)
         }
-        ["headers"] => text(serialize(headers.map_or(&[], HeaderMap::pairs))),
+        ["headers"] => headers_of(headers),
         ["headers", name] => headers.and_then(|headers| joined(headers, name)),
-        ["trailers"] => {
-            let trailers = exchange.response_trailers.as_ref();
-            text(serialize(trailers.map_or(&[], HeaderMap::pairs)))
-        }
+        ["trailers"] => headers_of(exchange.response_trailers.as_ref()),
         ["trailers", name] => exchange
             .response_trailers
             .as_ref()
@@ -229,7 +216,19 @@ pub(super) fn grpc_code(status: u32) -> u8 {
     }
 }
 
-fn joined(headers: &HeaderMap, name: &str) -> Option<Attribute> {
+/// All headers, each once.
+fn headers_of(headers: Option<&HeaderMap>) -> Option<Datum> {
+    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for (name, value) in headers.map_or(&[][..], HeaderMap::pairs) {
+        match pairs.iter_mut().find(|(key, _)| key == name) {
+            Some((_, values)) => *values = [values, &value[..]].join(&b','),
+            None => pairs.push((name.clone(), value.clone())),
+        }
+    }
+    Some(Datum::Headers(pairs))
+}
+
+fn joined(headers: &HeaderMap, name: &str) -> Option<Datum> {
     let name = name.to_ascii_lowercase();
     let values: Vec<&[u8]> = headers
         .pairs()
@@ -237,14 +236,14 @@ fn joined(headers: &HeaderMap, name: &str) -> Option<Attribute> {
         .filter(|(key, _)| *key == name.as_bytes())
         .map(|(_, value)| value.as_slice())
         .collect();
-    (!values.is_empty()).then(|| Attribute::Bytes(values.join(&b',')))
+    (!values.is_empty()).then(|| Datum::Text(values.join(&b',')))
 }
 
-fn connection(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
+fn connection(exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let tls = exchange.info.tls.as_ref();
     match rest {
-        ["id"] => Some(Attribute::Int(exchange.number)),
-        ["mtls"] => Some(Attribute::Bool(tls.is_some_and(|tls| tls.mtls))),
+        ["id"] => Some(Datum::Uint(exchange.number)),
+        ["mtls"] => Some(Datum::Bool(tls.is_some_and(|tls| tls.mtls))),
         ["requested_server_name"] => text(tls.and_then(|tls| tls.sni.clone()).unwrap_or_default()),
         ["tls_version"] => tls.and_then(|tls| text(&tls.version)),
         ["uri_san_peer_certificate"] => tls.and_then(|tls| tls.uri_san.as_ref()).and_then(text),
@@ -257,15 +256,15 @@ fn connection(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
     }
 }
 
-fn upstream(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
+fn upstream(exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let info = &exchange.info;
     match rest {
         ["address"] => info.upstream_address.as_ref().and_then(text),
         ["port"] => info
             .upstream_address
             .as_ref()
-            .map(|address| Attribute::Int(port(address))),
-        ["request_attempt_count"] => Some(Attribute::Int(info.attempts)),
+            .map(|address| Datum::int(port(address))),
+        ["request_attempt_count"] => Some(Datum::Uint(info.attempts)),
         ["local_address"] => info
             .connected
             .then_some(())
@@ -274,53 +273,32 @@ fn upstream(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
     }
 }
 
-fn xds(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
+fn xds(exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let info = &exchange.info;
     match rest {
         ["route_name"] => info.route_name.as_ref().and_then(text),
         ["cluster_name"] => info.cluster_name.as_ref().and_then(text),
         ["virtual_host_name"] => info.route_name.as_ref().and_then(|_| text("all")),
-        ["listener_direction"] => Some(Attribute::Int(0)),
+        ["listener_direction"] => int(0),
         ["filter_chain_name" | "route_metadata" | "cluster_metadata"] => text(""),
         _ => None,
     }
 }
 
-fn metadata(exchange: &Exchange, rest: &[&str]) -> Option<Attribute> {
+fn metadata(exchange: &Exchange, rest: &[&str]) -> Option<Datum> {
     let Some((filter, path)) = rest.split_first() else {
-        let all = &exchange.info.metadata;
-        return text(serialize(
-            &all.keys()
-                .map(|k| (k.clone().into_bytes(), Vec::new()))
-                .collect::<Vec<_>>(),
-        ));
+        let all = exchange.info.metadata.iter();
+        let entry = |(name, value): (&String, &Value)| {
+            Some((
+                Datum::Text(name.clone().into_bytes()),
+                Datum::from_json(value)?,
+            ))
+        };
+        return Some(Datum::Map(all.filter_map(entry).collect()));
     };
     let value = exchange.info.metadata.get(*filter)?;
     let value = path.iter().try_fold(value, |value, key| value.get(key))?;
-    from_json(value)
-}
-
-/// A protobuf `Value`: numbers are doubles there, but an attribute that a scenario sets may be an integer.
-fn from_json(value: &Value) -> Option<Attribute> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(flag) => Attribute::Bool(*flag),
-        Value::String(text) => Attribute::Bytes(text.clone().into_bytes()),
-        Value::Number(number) => match number.as_u64() {
-            Some(int) => Attribute::Int(int),
-            None => Attribute::Bytes(number.as_f64()?.to_le_bytes().to_vec()),
-        },
-        Value::Array(items) => Attribute::Bytes(serde_json::to_vec(items).ok()?),
-        Value::Object(map) => {
-            let pairs: Vec<(Vec<u8>, Vec<u8>)> = map
-                .iter()
-                .filter_map(|(key, value)| {
-                    Some((key.clone().into_bytes(), from_json(value)?.encode()))
-                })
-                .collect();
-            Attribute::Bytes(serialize(&pairs))
-        }
-    })
+    Datum::from_json(value)
 }
 
 fn port(address: &str) -> u64 {

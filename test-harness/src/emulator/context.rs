@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::exchange::ExchangeRef;
+use super::expression::Expressions;
 use super::plugin::PluginInfo;
 
 /// A context.
@@ -35,6 +36,8 @@ pub struct Root {
     pub generation: u64,
     /// Whether `on_configure` runs, so that the plugin configuration can be read.
     pub configuring: bool,
+    /// Its expressions.
+    pub expressions: Expressions,
 }
 
 /// State of a stream context.

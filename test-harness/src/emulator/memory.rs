@@ -119,23 +119,29 @@ impl Cx<'_> {
 
     /// Gives bytes to the guest, in memory that its allocator provides. Empty is null and 0, without allocating.
     pub fn give(&mut self, bytes: &[u8], ptr_out: u32, len_out: u32) -> Result<(), Fail> {
-        let mut ptr = 0;
-        if !bytes.is_empty() {
-            let malloc = self
-                .caller
-                .data()
-                .malloc
-                .clone()
-                .ok_or(Status::InternalFailure)?;
-            let size = u32::try_from(bytes.len()).map_err(|_| Status::InternalFailure)?;
-            ptr = malloc.call(&mut self.caller, size)?;
-            if ptr == 0 {
-                return Err(Status::InvalidMemoryAccess.into());
-            }
-            self.write(ptr, bytes)?;
-            self.caller.data_mut().bytes += bytes.len() as u64;
+        if bytes.is_empty() {
+            self.write_u32(ptr_out, 0)?;
+            return self.write_u32(len_out, 0);
         }
+        self.give_allocated(bytes, ptr_out, len_out)
+    }
+
+    /// Gives bytes to the guest; its allocator is asked for memory even if there are none.
+    pub fn give_allocated(&mut self, bytes: &[u8], ptr_out: u32, len_out: u32) -> Result<(), Fail> {
+        let malloc = self
+            .caller
+            .data()
+            .malloc
+            .clone()
+            .ok_or(Status::InternalFailure)?;
+        let size = u32::try_from(bytes.len()).map_err(|_| Status::InternalFailure)?;
+        let ptr = malloc.call(&mut self.caller, size)?;
+        if ptr == 0 && size != 0 {
+            return Err(Status::InvalidMemoryAccess.into());
+        }
+        self.write(ptr, bytes)?;
+        self.caller.data_mut().bytes += u64::from(size);
         self.write_u32(ptr_out, ptr)?;
-        self.write_u32(len_out, u32::try_from(bytes.len()).unwrap_or(u32::MAX))
+        self.write_u32(len_out, size)
     }
 }

@@ -10,17 +10,21 @@
 
 mod abi;
 mod attribute;
+mod cel_value;
 mod chain;
 mod choices;
 mod clock;
 mod cluster;
 mod connection;
 mod context;
+mod datum;
 mod exchange;
+mod expression;
 mod flaw;
 mod gateway;
 mod guest;
 mod header_map;
+mod identifier;
 mod linker;
 mod memory;
 mod module;

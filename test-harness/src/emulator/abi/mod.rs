@@ -2,6 +2,7 @@
 
 pub mod buffers;
 pub mod calls;
+pub mod expressions;
 pub mod foreign;
 pub mod grpc;
 pub mod headers;
