@@ -155,7 +155,7 @@ fn all_differences<A: ScenarioHost, B>(
         Err(error) => {
             return vec![StepFault {
                 step: "after the last step, on the emulator".into(),
-                finding: Finding::new("time", "passes", &format!("{error:#}")),
+                finding: Finding::new("time", "passes", format!("{error:#}")),
             }];
         }
     };
