@@ -8,7 +8,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm && r
 WORKDIR /src
 COPY . .
 ARG PLUGIN
-RUN test -n "$PLUGIN" && make build && cp "dist/$PLUGIN.wasm" /plugin.wasm
+RUN test -f "plugins/$PLUGIN/Cargo.toml" && make build FOLDERS="plugins/$PLUGIN" && cp "dist/$PLUGIN.wasm" /plugin.wasm
 
 FROM scratch
 COPY --from=build /plugin.wasm /plugin.wasm
