@@ -36,8 +36,7 @@ help: ## List the targets
 .PHONY: build
 build: $(TOOLS)/stamps/binaryen witness ## Build modules, schemas, metrics, index and the command into dist/
 	$(MAKE) modules
-	cargo build --locked -p launchgate-cli --bin launchgate
-	cargo build --locked $(CRATES) $(addprefix --example describe-,$(PLUGINS))
+	cargo build --locked -p launchgate-cli --bin launchgate $(CRATES) $(addprefix --example describe-,$(PLUGINS))
 	@mkdir -p dist $(TARGET_DIR)/describe
 	@for plugin in $(PLUGINS); do $(TARGET_DIR)/debug/examples/describe-$$plugin > $(TARGET_DIR)/describe/$$plugin.json; done
 	@install -m 755 $(TARGET_DIR)/debug/launchgate dist/launchgate
