@@ -188,8 +188,14 @@ impl<P: Policy> Module for Member<P> {
         if exchange.inside != Some(true) {
             return Verdict::Continue;
         }
-        self.policy
-            .on_body(body, &mut exchange.own, &mut stream(cx, &self.prefix))
+        let cx = &mut stream(cx, &self.prefix);
+        let verdict = self.policy.on_body(body, &mut exchange.own, cx);
+        if matches!(verdict, Verdict::Pass) {
+            // Other parts of a composition are not done with the exchange.
+            exchange.inside = Some(false);
+            return Verdict::Continue;
+        }
+        verdict
     }
 
     fn on_response(

@@ -87,8 +87,56 @@ mod module {
         /// Three marks.
         pub struct Marks("marks") { a: Mark<'a'>, b: Mark<'b'>, c: Mark<'c'> }
     }
+
+    pub(crate) use waiting::Waiting;
+    mod waiting {
+        use super::super::{Mark, Wait};
+        launchgate_sdk::compose! {
+            /// A mark, and behind it one that waits.
+            pub struct Waiting("waiting") { a: Mark<'a'>, wait: Wait }
+        }
+    }
 }
-use module::Marks;
+use module::{Marks, Waiting};
+
+/// Waits for a body, and is then done with the exchange.
+struct Wait;
+
+impl Policy for Wait {
+    const NAME: &'static str = "wait";
+    const VERSION: &'static str = "1";
+    const PHASES: Phases = Phases {
+        request: true,
+        body: true,
+        end: true,
+        ..Phases::NONE
+    };
+    const METRICS: &'static [Family] = &[];
+    type Config = Config;
+    type Exchange = ();
+    type Tag = ();
+
+    fn new(_: Config, _: &mut Setup<'_>) -> Result<Self, ConfigErrors> {
+        Ok(Self)
+    }
+
+    fn on_request(
+        &mut self,
+        _: &mut RequestView<'_>,
+        (): &mut (),
+        _: &mut StreamContext<'_>,
+    ) -> Verdict {
+        Verdict::AwaitBody(8)
+    }
+
+    fn on_body(&mut self, _: &[u8], (): &mut (), _: &mut StreamContext<'_>) -> Verdict {
+        Verdict::Pass
+    }
+
+    fn on_end(&mut self, _: &EndView<'_>, (): &mut (), cx: &mut StreamContext<'_>) {
+        cx.fx.record("waited", "");
+    }
+}
 
 fn seen(values: &launchgate_sdk::Headers) -> String {
     values
@@ -175,4 +223,17 @@ fn the_phases_are_those_of_all_parts() {
         (Marks::NAME, Marks::SECTIONS),
         ("marks", &["a", "b", "c"][..])
     );
+}
+
+#[test]
+fn a_part_that_is_done_after_the_body_ends_nothing_for_the_others() {
+    let mut host = Host::<Waiting>::load(r#"{"a": {}, "wait": {}}"#).unwrap();
+    let mut exchange = Exchange::get("/");
+    assert_eq!(host.request(&mut exchange), Verdict::AwaitBody(8));
+    assert_eq!(host.body(&mut exchange, b"body"), Verdict::Continue);
+    host.response(&mut exchange);
+    host.end(&mut exchange);
+    assert_eq!(seen(&exchange.facts.response), "a");
+    assert_eq!(exchange.record("seen"), Some(b"a1".to_vec()));
+    assert_eq!(exchange.record("waited"), None);
 }
