@@ -122,24 +122,24 @@ impl Policy for Canary {
             (exchange.watched && self.settings.is_probe(view.headers())).then_some(Unjudged::Probe)
         };
         exchange.cookie = cookie.filter(|_| !self.settings.report);
-        if self.settings.steer.is_forged(view) {
+        let steer = &self.settings.steer;
+        let forged = if self.settings.report {
+            steer.clear(view)
+        } else {
+            steer.write(decision.variant, view)
+        };
+        if forged {
             cx.fx.count(self.series.forged);
         }
         self.remove_tokens(view);
-        if self.settings.report {
-            self.settings.steer.clear(view);
-        } else {
-            self.settings.steer.write(decision.variant, view);
-        }
         Verdict::Continue
     }
 
     fn on_bypass(&mut self, view: &mut RequestView<'_>, cx: &mut StreamContext<'_>) {
-        if self.settings.steer.is_forged(view) {
+        if self.settings.steer.clear(view) {
             cx.fx.count(self.series.forged);
         }
         self.remove_tokens(view);
-        self.settings.steer.clear(view);
     }
 
     fn on_body(

@@ -102,8 +102,9 @@ impl Steer {
         }
     }
 
-    /// Writes the choice.
-    pub(crate) fn write(&self, variant: Variant, view: &mut RequestView<'_>) {
+    /// Writes the choice. Tells whether the client sent a header of its own.
+    pub(crate) fn write(&self, variant: Variant, view: &mut RequestView<'_>) -> bool {
+        let forged = self.is_forged(view);
         let value = match variant {
             Variant::Canary => &self.canary,
             Variant::Stable => &self.stable,
@@ -112,20 +113,27 @@ impl Steer {
             // Checked at load: name and value are valid.
             let _ = view.set(&self.header, value);
         }
+        forged
     }
 
-    /// For a request that is not steered.
-    pub(crate) fn clear(&self, view: &mut RequestView<'_>) {
+    /// For a request that is not steered. Tells as [`Self::write`] does.
+    pub(crate) fn clear(&self, view: &mut RequestView<'_>) -> bool {
         match self.kind {
-            SteerKind::Header => view.remove(&self.header),
             SteerKind::ClusterHeader | SteerKind::WeightHeader => self.write(Variant::Stable, view),
+            // Most requests have none, and cost no more than that question.
+            SteerKind::Header if view.peek(&self.header).is_none() => false,
+            SteerKind::Header => {
+                let forged = self.is_forged(view);
+                view.remove(&self.header);
+                forged
+            }
         }
     }
 
     /// Whether the client sent a header of its own.
-    pub(crate) fn is_forged(&self, view: &RequestView<'_>) -> bool {
+    fn is_forged(&self, view: &RequestView<'_>) -> bool {
         // The shipped bootstraps put stable's value there before the filters.
         let is_own = |value: &[u8]| value == self.stable.as_bytes();
-        view.peek(&self.header).is_some() && !view.headers().all(&self.header).all(is_own)
+        !view.headers().all(&self.header).all(is_own)
     }
 }
