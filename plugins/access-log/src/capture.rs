@@ -1,4 +1,7 @@
-//! What is kept of a request until its end: only the headers that a record needs, as the client sent them.
+//! What is kept of a request until its end: its headers as the client sent them. Of a large request only those that a record
+//! needs, since an exchange may last for hours.
+
+use std::rc::Rc;
 
 use launchgate_sdk::map::Set;
 
@@ -19,6 +22,9 @@ const B3: [&str; 5] = [
 /// Names of the headers that a record needs.
 #[derive(Debug)]
 pub(crate) struct Capture(Set<Vec<u8>>);
+
+/// Largest snapshot that is kept whole, in bytes.
+const SNAPSHOT_LIMIT: usize = 8 * 1024;
 
 const ALWAYS: [&str; 8] = [
     ":method",
@@ -58,6 +64,15 @@ impl Capture {
             }
         }
         Self(names)
+    }
+
+    /// What is kept of a snapshot: all of it where it is small, since another policy may hold it anyway.
+    pub(crate) fn keep(&self, snapshot: Rc<Headers>) -> Rc<Headers> {
+        if snapshot.size() <= SNAPSHOT_LIMIT {
+            snapshot
+        } else {
+            Rc::new(self.take(&snapshot))
+        }
     }
 
     /// The part of a header map that a record needs.

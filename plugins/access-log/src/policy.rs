@@ -1,5 +1,6 @@
 //! Decides what is recorded, and where it goes.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use launchgate_sdk::{
@@ -35,7 +36,7 @@ pub struct AccessLog {
 /// What is kept of an exchange.
 #[derive(Debug, Default)]
 pub struct Exchange {
-    request: Option<Headers>,
+    request: Option<Rc<Headers>>,
 }
 
 impl Policy for AccessLog {
@@ -96,7 +97,7 @@ impl Policy for AccessLog {
         exchange: &mut Exchange,
         _: &mut StreamContext<'_>,
     ) -> Verdict {
-        exchange.request = Some(self.capture.take(view.headers()));
+        exchange.request = Some(self.capture.keep(view.snapshot()));
         Verdict::Continue
     }
 
@@ -105,7 +106,7 @@ impl Policy for AccessLog {
         let request = exchange
             .request
             .take()
-            .unwrap_or_else(|| self.capture.take(view.request()));
+            .unwrap_or_else(|| Rc::new(self.capture.take(view.request())));
         if let Some(record) = self.observe(&request, view, cx) {
             self.writer
                 .exchange(record, &self.counters, **cx.now, cx.fx);
