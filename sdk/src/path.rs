@@ -110,7 +110,7 @@ impl PathRule {
 
     fn covers(&self, path: &[u8]) -> bool {
         let rule = self.0.as_bytes();
-        if self.0.ends_with('/') {
+        if rule.last() == Some(&b'/') {
             path.starts_with(rule)
         } else {
             path == rule

@@ -32,10 +32,16 @@ pub(crate) const KNOWN: &[&str] = &[
 /// Names to strip.
 #[derive(Debug)]
 pub(crate) struct CertificateHeaders {
-    /// In lower case, `_` written as `-`.
-    patterns: Vec<String>,
+    patterns: Vec<Pattern>,
     /// Their first bytes, each once; `None` where a pattern is too short to have them.
     begins: Option<Vec<u32>>,
+}
+
+/// A name, or the begin of names, in lower case with `_` written as `-`.
+#[derive(Debug)]
+struct Pattern {
+    name: Vec<u8>,
+    is_begin: bool,
 }
 
 impl CertificateHeaders {
@@ -52,14 +58,10 @@ impl CertificateHeaders {
                 "expected a header name, or the begin of one and \"*\"",
             );
         }
-        let patterns: Vec<String> = patterns
-            .iter()
-            .map(|pattern| pattern.to_ascii_lowercase().replace('_', "-"))
-            .collect();
+        let patterns: Vec<Pattern> = patterns.iter().map(|text| Pattern::read(text)).collect();
         let mut begins = Some(Vec::new());
         for pattern in &patterns {
-            let name = pattern.strip_suffix('*').unwrap_or(pattern);
-            begins = begins.zip(begin(name.as_bytes())).map(|(mut all, own)| {
+            begins = begins.zip(begin(&pattern.name)).map(|(mut all, own)| {
                 if !all.contains(&own) {
                     all.push(own);
                 }
@@ -73,8 +75,7 @@ impl CertificateHeaders {
     pub(crate) fn found(&self, request: &Headers) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (name, _) in request.iter() {
-            if !self.may_match(name) || !self.patterns.iter().any(|pattern| is_match(pattern, name))
-            {
+            if !self.may_match(name) || !self.patterns.iter().any(|known| known.is_match(name)) {
                 continue;
             }
             let name = String::from_utf8_lossy(name);
@@ -100,13 +101,23 @@ fn begin(name: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes([0, fold(a), fold(b), fold(c)]))
 }
 
-fn is_match(pattern: &str, name: &[u8]) -> bool {
-    let is_folded = |name: &[u8], pattern: &str| name.iter().map(fold).eq(pattern.bytes());
-    match pattern.strip_suffix('*') {
-        Some(start) => name
-            .get(..start.len())
-            .is_some_and(|begin| is_folded(begin, start)),
-        None => name.len() == pattern.len() && is_folded(name, pattern),
+impl Pattern {
+    fn read(text: &str) -> Self {
+        let name = text.strip_suffix('*');
+        Self {
+            is_begin: name.is_some(),
+            name: name
+                .unwrap_or(text)
+                .bytes()
+                .map(|byte| fold(&byte))
+                .collect(),
+        }
+    }
+
+    fn is_match(&self, name: &[u8]) -> bool {
+        let own = name.get(..self.name.len());
+        (self.is_begin || name.len() == self.name.len())
+            && own.is_some_and(|own| own.iter().map(fold).eq(self.name.iter().copied()))
     }
 }
 
