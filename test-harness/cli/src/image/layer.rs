@@ -11,8 +11,11 @@ pub(crate) mod media_type {
     pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
     /// An OCI image configuration.
     pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-    /// An OCI index (a layout's table of contents).
+    /// An OCI index (a layout's table of contents, or one image for several platforms).
     pub(crate) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+    /// The latter in Docker's words.
+    pub(crate) const DOCKER_INDEX: &str =
+        "application/vnd.docker.distribution.manifest.list.v2+json";
     /// A gzipped tar: what Istio's agent and Envoy Gateway unpack.
     pub(crate) const TAR_GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
     /// The same in Docker's words.

@@ -47,7 +47,14 @@ impl Client {
     /// The manifest of a reference; `None` when there is none.
     pub(crate) fn manifest(&self, reference: &Reference) -> anyhow::Result<Option<Fetched>> {
         let url = self.url(reference, &format!("manifests/{}", reference.selector()));
-        let accept = [media_type::MANIFEST, media_type::DOCKER_MANIFEST].join(", ");
+        // Indexes too, so that what is one does not read as "not found".
+        let accept = [
+            media_type::MANIFEST,
+            media_type::DOCKER_MANIFEST,
+            media_type::INDEX,
+            media_type::DOCKER_INDEX,
+        ]
+        .join(", ");
         let mut response = self.send(reference, |auth| {
             with(self.agent.get(&url).header("accept", &accept), auth).call()
         })?;

@@ -35,6 +35,10 @@ pub(crate) fn pull(client: &Client, reference: &Reference) -> anyhow::Result<Pul
         .with_context(|| format!("{reference}: not found"))?;
     let manifest: Value =
         serde_json::from_slice(&found.bytes).with_context(|| format!("{reference}: manifest"))?;
+    ensure!(
+        manifest.get("manifests").is_none(),
+        "{reference}: an index of images, expected one image (docker build --provenance=false makes no index)"
+    );
     let mut layers = Vec::new();
     for layer in manifest["layers"].as_array().into_iter().flatten() {
         let digest = layer["digest"].as_str().unwrap_or_default();

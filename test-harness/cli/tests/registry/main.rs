@@ -23,6 +23,9 @@ use server::Registry;
 /// The smallest module: magic and version.
 const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+/// What BuildKit pushes for an image with a provenance.
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
 /// A build of one plugin with a stand-in module.
 fn build(folder: &Path, module: &[u8]) -> Result<()> {
     let sha256 = hex(module);
@@ -357,6 +360,24 @@ fn every_failure_says_what_is_wrong() -> Result<()> {
     says(
         &["registry", "pull", &format!("{prefix}/plugins/health:9")],
         "not found",
+    )?;
+    let index = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": shop.digest, "size": shop.read("manifests/0.1.0")?.len(),
+    }]});
+    let put = Request::new(
+        "PUT",
+        "/v2/team/launchgate/plugins/health/manifests/several",
+    )
+    .header("content-type", INDEX)
+    .body(index.to_string());
+    assert_eq!(send(shop.registry.address, &put)?.status, 201);
+    says(
+        &[
+            "registry",
+            "pull",
+            &format!("{prefix}/plugins/health:several"),
+        ],
+        "an index of images, expected one image",
     )?;
     let nobody = "127.0.0.1:1/launchgate";
     says(
