@@ -89,7 +89,7 @@ pub struct VmState {
     /// The callback that runs.
     pub callback: &'static str,
     /// Host calls of this callback.
-    pub host_calls: u64,
+    pub host_calls: BTreeMap<&'static str, u64>,
     /// Bytes copied in this callback.
     pub bytes: u64,
     /// The VM itself, for events.
@@ -349,7 +349,7 @@ fn state(world: &WorldRef, settings: VmSettings<'_>) -> VmState {
         dead: None,
         random: settings.seed,
         callback: "_initialize",
-        host_calls: 0,
+        host_calls: BTreeMap::new(),
         bytes: 0,
         this: std::rc::Weak::new(),
         max_instructions: settings.max_instructions,
@@ -360,7 +360,7 @@ fn begin(state: &mut VmState, context: u32, callback: &'static str, args: &[u32]
     state.current = context;
     state.effective = None;
     state.callback = callback;
-    state.host_calls = 0;
+    state.host_calls.clear();
     state.bytes = 0;
     let mut world = state.world.borrow_mut();
     if world.tracing {
@@ -377,13 +377,15 @@ fn begin(state: &mut VmState, context: u32, callback: &'static str, args: &[u32]
 
 fn finish(state: &mut VmState, callback: &'static str, instructions: u64) {
     let plugin = state.plugin_name(state.current);
-    let (host_calls, bytes) = (state.host_calls, state.bytes);
+    let calls = std::mem::take(&mut state.host_calls);
+    let bytes = state.bytes;
     let callback = callback.strip_prefix("proxy_").unwrap_or(callback);
     state.world.borrow_mut().record.costs.push(Cost {
         plugin,
         callback,
         instructions,
-        host_calls,
+        host_calls: calls.values().sum(),
+        calls,
         bytes,
     });
     state.effective = None;

@@ -40,7 +40,7 @@ pub fn enter<'a>(
     work: impl FnOnce(&mut Cx<'a>) -> Answer,
 ) -> wasmtime::Result<i32> {
     let state = caller.data_mut();
-    state.host_calls += 1;
+    *state.host_calls.entry(name).or_default() += 1;
     let fault = state.world.borrow().faults.get(name).copied();
     let answer = match fault {
         Some(code) => Ok(Status::Other(code)),

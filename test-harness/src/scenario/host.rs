@@ -166,6 +166,8 @@ pub struct Cost {
     pub instructions: u64,
     /// Host calls.
     pub host_calls: u64,
+    /// Host calls by the function's name.
+    pub calls: BTreeMap<&'static str, u64>,
     /// Bytes copied between guest and host.
     pub bytes: u64,
 }

@@ -1,11 +1,12 @@
 //! Instructions and host calls of an exchange, counted by the emulator: the same on every machine.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 use launchgate_harness::emulator::Modules;
 use launchgate_harness::envoy::workspace;
-use launchgate_harness::scenario::{ScenarioFile, run::emulate};
+use launchgate_harness::scenario::{ScenarioFile, host::Cost, run::emulate};
 use serde_json::{Value, json};
 
 use super::variant::{Filter, Variant};
@@ -18,6 +19,8 @@ pub(crate) struct Emulated {
     pub(crate) instructions: u64,
     /// Host calls.
     pub(crate) host_calls: u64,
+    /// Host calls by name.
+    pub(crate) calls: BTreeMap<&'static str, u64>,
     /// Bytes copied between guest and host.
     pub(crate) bytes: u64,
 }
@@ -82,21 +85,25 @@ fn count(variant: &Variant, plugins: Vec<Value>, modules: &Modules) -> Result<Em
     let results = emulate(&file, modules);
     let result = results.first().context("no result")?;
     ensure!(result.passed(), "{:?}", result.faults);
-    let mut last: std::collections::BTreeMap<(&str, &str), (u64, u64, u64)> =
-        std::collections::BTreeMap::new();
+    let mut last: BTreeMap<(&str, &str), &Cost> = BTreeMap::new();
     for cost in result
         .costs
         .iter()
         .filter(|cost| OF_AN_EXCHANGE.contains(&cost.callback))
     {
         let key = (cost.plugin.as_str(), cost.callback);
-        last.insert(key, (cost.instructions, cost.host_calls, cost.bytes));
+        last.insert(key, cost);
     }
-    let sum = |part: fn(&(u64, u64, u64)) -> u64| last.values().map(part).sum();
+    let sum = |part: fn(&Cost) -> u64| last.values().map(|cost| part(cost)).sum();
+    let mut calls = BTreeMap::new();
+    for (name, count) in last.values().flat_map(|cost| &cost.calls) {
+        *calls.entry(*name).or_default() += count;
+    }
     Ok(Emulated {
         name: variant.name.clone(),
-        instructions: sum(|cost| cost.0),
-        host_calls: sum(|cost| cost.1),
-        bytes: sum(|cost| cost.2),
+        instructions: sum(|cost| cost.instructions),
+        host_calls: sum(|cost| cost.host_calls),
+        calls,
+        bytes: sum(|cost| cost.bytes),
     })
 }

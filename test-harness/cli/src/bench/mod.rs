@@ -8,11 +8,13 @@
 //! 3. The result of a variant is the median over the rounds, with the quartiles as its spread; ratios are to the empty filter.
 //! 4. How cost grows is measured the same way: headers, body bytes, route templates. Start-up and memory come from an Envoy of
 //!    its own for each module; instructions and host calls from the emulator.
-//! 5. Rounds end when the time is up; at least three are made. It writes `benchmarks.md` and `benchmarks.svg`.
+//! 5. A table tells what each host call costs, so that a filter's cost falls into calls and its own work.
+//! 6. Rounds end when the time is up; at least three are made. It writes `benchmarks.md` and `benchmarks.svg`.
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures real time")]
 
 mod bars;
+mod calls;
 mod emulated;
 mod gateway;
 mod growth;
@@ -93,6 +95,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("growth");
         growth::measure(&args.empty, requests / 4)?
     };
+    eprintln!("host calls, one by one");
+    let prices = calls::measure(requests / 4)?;
     eprintln!("instructions and host calls");
     let emulated = emulated::measure(&usable)?;
     let report = Report {
@@ -102,6 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         growth: &growth,
         startup: &startup,
         emulated: &emulated,
+        prices: &prices,
         missing: &missing,
         requests,
         quick: args.quick,

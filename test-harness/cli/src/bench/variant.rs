@@ -97,6 +97,11 @@ pub(crate) fn all(empty: &Path) -> (Vec<Variant>, Vec<String>) {
                 ORDINARY,
             ));
             variants.push(variant("suite", vec![plugin(&sections)], ORDINARY));
+            variants.push(variant(
+                LUAS_RECORD,
+                vec![plugin(&with_luas_record(&sections))],
+                ORDINARY,
+            ));
         }
         Err(error) => missing.push(format!("suite: {error:#}")),
     }
@@ -134,6 +139,27 @@ fn out_of_scope(config: &Value) -> Value {
     let mut config = config.clone();
     config["scope"] = json!({"hosts": ["*.another.example"]});
     config
+}
+
+/// The suite, with a record of what the Lua filter's has.
+pub(crate) const LUAS_RECORD: &str = "suite, Lua's record";
+
+/// Without the fields that Envoy is asked for one by one, none of which the Lua filter writes.
+fn with_luas_record(sections: &Value) -> Value {
+    let mut sections = sections.clone();
+    sections["access_log"]["omit"] = json!([
+        "http_version",
+        "request_bytes",
+        "response_bytes",
+        "route",
+        "upstream_cluster",
+        "upstream_address",
+        "attempts",
+        "response_code_details",
+        "client_ip",
+        "client_ip_claimed",
+    ]);
+    sections
 }
 
 /// Lua filters that do the same, and Envoy's own.
