@@ -4,10 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use fastrand::Rng;
 use launchgate_harness::envoy::Request;
 use serde_json::json;
 
-use super::{draw::Draw, gateway::Gateway, ledger::Ledger, poison};
+use super::{gateway::Gateway, ledger::Ledger, poison};
 use crate::demo::HOST;
 
 const BETWEEN: Duration = Duration::from_millis(700);
@@ -16,12 +17,12 @@ pub(super) fn run(
     gateway: &Gateway,
     ledger: &Ledger,
     stop: &AtomicBool,
-    mut draw: Draw,
+    mut draw: Rng,
 ) -> Result<()> {
     let stack = &gateway.stack;
     let mut version = 0;
     while !stop.load(Ordering::Relaxed) {
-        match draw.below(6) {
+        match draw.u64(..6) {
             0 => stack.sentry.refuse(),
             1 => stack.sentry.accept()?,
             2 => stack.slack.refuse(),
@@ -36,19 +37,19 @@ pub(super) fn run(
         for upstream in [&stack.stable, &stack.canary, &stack.sentry, &stack.slack] {
             upstream.forget();
         }
-        std::thread::sleep(BETWEEN + Duration::from_millis(draw.below(700)));
+        std::thread::sleep(BETWEEN + Duration::from_millis(draw.u64(..700)));
     }
     Ok(())
 }
 
 /// Another configuration that counts and records the same; each third one is refused, and the running one stays.
-fn reload(gateway: &Gateway, version: u64, draw: &mut Draw) -> Result<()> {
-    let omit: &[&str] = if draw.below(2) == 0 {
+fn reload(gateway: &Gateway, version: u64, draw: &mut Rng) -> Result<()> {
+    let omit: &[&str] = if draw.u64(..2) == 0 {
         &[]
     } else {
         &["referer"]
     };
-    let is_bad = draw.below(3) == 0;
+    let is_bad = draw.u64(..3) == 0;
     gateway.reload(version, |config| {
         config["access_log"]["omit"] = json!(omit);
         if is_bad {

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use fastrand::Rng;
 use launchgate_harness::envoy::{Request, Response};
 
 use super::{
-    draw::Draw,
     gateway::{Gateway, WISH},
     ledger::Ledger,
 };
@@ -29,15 +29,15 @@ pub(super) fn run(
     gateway: &Gateway,
     ledger: &Ledger,
     stop: &AtomicBool,
-    mut draw: Draw,
+    mut draw: Rng,
 ) -> Result<()> {
     let mut connection = gateway.connect()?;
     while !stop.load(Ordering::Relaxed) {
         let (wish, expected) = wish(&mut draw);
-        let request = Request::get(format!("/users/{}?token=secret", draw.below(1000)))
+        let request = Request::get(format!("/users/{}?token=secret", draw.u64(..1000)))
             .host(HOST)
             .header(WISH, wish)
-            .header("x-user-id", format!("user-{}", draw.below(500)));
+            .header("x-user-id", format!("user-{}", draw.u64(..500)));
         ledger.count_sent();
         match connection.exchange(&request) {
             Ok(answer) => {
@@ -56,8 +56,8 @@ pub(super) fn run(
     Ok(())
 }
 
-fn wish(draw: &mut Draw) -> (&'static str, u16) {
-    let mut at = draw.below(100);
+fn wish(draw: &mut Rng) -> (&'static str, u16) {
+    let mut at = draw.u64(..100);
     for (wish, share, expected) in WISHES {
         match at.checked_sub(*share) {
             Some(rest) => at = rest,

@@ -9,7 +9,6 @@
 //! The wall clock of a real process cannot be stepped without stepping the machine's: the emulator's can, and
 //! `plugins/suite/tests/clock.rs` steps it through hours of such a run, by days back and forth.
 
-mod draw;
 mod faults;
 mod gateway;
 mod ledger;
@@ -22,8 +21,9 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use fastrand::Rng;
 
-use self::{draw::Draw, ledger::Ledger};
+use self::ledger::Ledger;
 use crate::demo;
 
 /// The first part is not judged by memory: caches and pools fill.
@@ -67,13 +67,13 @@ pub(crate) fn soak(args: &Args) -> Result<Ledger> {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (gateway, ledger, stop) = (&gateway, &ledger, &stop);
-                let draw = Draw::new(args.seed.wrapping_mul(1000) + client);
+                let draw = Rng::with_seed(args.seed.wrapping_mul(1000) + client);
                 scope.spawn(move || load::run(gateway, ledger, stop, draw))
             })
             .collect();
         let faults = {
             let (gateway, ledger, stop) = (&gateway, &ledger, &stop);
-            scope.spawn(move || faults::run(gateway, ledger, stop, Draw::new(args.seed)))
+            scope.spawn(move || faults::run(gateway, ledger, stop, Rng::with_seed(args.seed)))
         };
         thread::sleep(args.duration.mul_f64(WARM_UP));
         ledger.set_memory_before(gateway.settled_memory());
