@@ -4,6 +4,7 @@
 //! 1. Key: P-256, PKCS#8 PEM (`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`); public key: SPKI PEM.
 //! 2. A signature counts when its payload's layer has its digest, the payload names this manifest's digest, and the key
 //!    fits. One that counts is enough; otherwise every reason is told.
+//! 3. Signatures of other keys stay, so that a key can be exchanged: one key has one signature of an image.
 
 use std::{fs, path::Path};
 
@@ -67,7 +68,7 @@ pub(crate) fn generate(stem: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Signs the manifest with this digest and stores the signature beside the image.
+/// Signs the manifest with this digest and stores the signature beside the image, behind those of other keys.
 pub(crate) fn push(
     client: &Client,
     image: &Reference,
@@ -76,17 +77,48 @@ pub(crate) fn push(
 ) -> anyhow::Result<()> {
     let payload = payload(&image.repository(), digest);
     let signature: Signature = key.sign(payload.as_bytes());
-    let layer = Layer::raw(media_type::SIGNATURE, "signature", payload.into_bytes());
-    let mut signed = Image::of_layers("signature", digest, vec![layer], json!({}));
-    let mut manifest: Value = serde_json::from_slice(&signed.manifest)?;
-    manifest["layers"][0]["annotations"] =
-        json!({ANNOTATION: STANDARD.encode(signature.to_der().as_bytes())});
-    signed.manifest = canonical(&manifest);
+    let own = json!({ANNOTATION: STANDARD.encode(signature.to_der().as_bytes())});
     let reference = image.with_tag(&tag(digest));
+    let mut signatures = others(client, &reference, digest, key.verifying_key())?;
+    signatures.push((payload.into_bytes(), own));
+    let (payloads, annotations): (Vec<_>, Vec<_>) = signatures.into_iter().unzip();
+    let layers = payloads
+        .into_iter()
+        .map(|payload| Layer::raw(media_type::SIGNATURE, "signature", payload))
+        .collect();
+    let mut signed = Image::of_layers("signature", digest, layers, json!({}));
+    let mut manifest: Value = serde_json::from_slice(&signed.manifest)?;
+    for (position, annotations) in annotations.into_iter().enumerate() {
+        manifest["layers"][position]["annotations"] = annotations;
+    }
+    signed.manifest = canonical(&manifest);
     for (digest, bytes) in signed.blobs() {
         client.push_blob(&reference, &digest, bytes)?;
     }
     client.push_manifest(&reference, &signed.manifest)
+}
+
+/// Payloads and annotations of the signatures that are there and are not this key's.
+fn others(
+    client: &Client,
+    reference: &Reference,
+    digest: &str,
+    key: &VerifyingKey,
+) -> anyhow::Result<Vec<(Vec<u8>, Value)>> {
+    let Some(found) = client.manifest(reference)? else {
+        return Ok(Vec::new());
+    };
+    let manifest: Value =
+        serde_json::from_slice(&found.bytes).with_context(|| format!("{reference}: signatures"))?;
+    let layers = manifest["layers"].as_array().into_iter().flatten();
+    layers
+        .filter(|layer| layer["mediaType"] == media_type::SIGNATURE)
+        .filter(|layer| verify_layer(client, reference, layer, digest, key).is_err())
+        .map(|layer| {
+            let payload = client.blob(reference, layer["digest"].as_str().unwrap_or_default())?;
+            Ok((payload, layer["annotations"].clone()))
+        })
+        .collect()
 }
 
 /// Whether a signature beside the image fits the key.

@@ -324,6 +324,21 @@ fn a_signature_is_what_cosign_makes_with_a_key() -> Result<()> {
 }
 
 #[test]
+fn a_second_key_signs_beside_the_first_and_the_same_key_only_once() -> Result<()> {
+    let shop = Shop::open(MODULE)?;
+    for key in ["good.key", "other.key", "good.key"] {
+        shop.succeed(&["push", &shop.prefix, "--key", key])?;
+    }
+    for key in ["good.pub", "other.pub"] {
+        shop.succeed(&["registry", "verify", &shop.reference, "--key", key])?;
+    }
+    let tag = format!("{}.sig", shop.digest.replacen(':', "-", 1));
+    let manifest: Value = serde_json::from_slice(&shop.read(&format!("manifests/{tag}"))?)?;
+    assert_eq!(manifest["layers"].as_array().map(Vec::len), Some(2));
+    Ok(())
+}
+
+#[test]
 fn every_failure_says_what_is_wrong() -> Result<()> {
     let shop = Shop::open(MODULE)?;
     let (prefix, reference) = (&shop.prefix, &shop.reference);
