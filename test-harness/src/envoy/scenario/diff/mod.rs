@@ -352,7 +352,7 @@ fn compare(what: &str, emulated: &str, real: &str, findings: &mut Vec<Finding>) 
 }
 
 /// What no two runs share, and the mark in its place.
-const MASKS: [(&str, &str); 9] = [
+const MASKS: [(&str, &str); 10] = [
     (
         r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?",
         "<time>",
@@ -372,6 +372,11 @@ const MASKS: [(&str, &str); 9] = [
         "$1<number>",
     ),
     (r#"("x-envoy-upstream-service-time"=)"\d+""#, "$1<number>"),
+    // Before 1.38 Envoy's own reply says more of why it could not connect.
+    (
+        r"(reset reason: remote connection failure), transport failure reason: [^\n]*",
+        "$1",
+    ),
     // A response is as long as the digits of that header.
     (r#"("(response_)?bytes"\s*:\s*)\d+"#, "$1<number>"),
     (
@@ -408,6 +413,13 @@ mod tests {
             mask(text),
             r#"{"status":200,"timestamp":"<time>","age_ms":<number>,"response_bytes":<number>,"id":"<id>"}"#
         );
+    }
+
+    #[test]
+    fn envoys_word_for_a_refused_connection_is_the_same_in_all_versions() {
+        let said = "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure";
+        let more = "transport failure reason: delayed connect error: Connection refused";
+        assert_eq!(mask(&format!("{said}, {more}")), said);
     }
 
     #[test]
