@@ -6,7 +6,7 @@
 //! 2. The variants take turns, round by round, each with the same number of requests, on several connections, so that Envoy is
 //!    busy. What is measured is the CPU time of the
 //!    Envoy process, from `/proc/<pid>/task/*/schedstat`, in nanoseconds: the client and the rest of the machine do not count.
-//! 3. The result of a variant is the median over the rounds, with the quartiles as its spread; ratios are to the empty filter.
+//! 3. The result of a variant is the median over the rounds on several Envoys, with the quartiles as its spread; ratios are to the empty filter.
 //! 4. How cost grows is measured the same way: headers, body bytes, route templates. Start-up and memory come from an Envoy of
 //!    its own for each module; instructions and host calls from the emulator.
 //! 5. A table tells what each host call costs, so that a filter's cost falls into calls and its own work.
@@ -38,6 +38,10 @@ use report::Report;
 use statistic::Spread;
 use variant::Variant;
 
+/// Processes that are measured one after the other: where a process has its code and data in memory favours now one filter, now
+/// another, by more than a passing filter adds.
+const ENVOYS: usize = 5;
+
 /// Measures what every filter costs on the real Envoy, and writes it down.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -47,8 +51,8 @@ pub(crate) struct Args {
     /// Requests of a variant in a round.
     #[arg(long, default_value_t = 2000)]
     requests: usize,
-    /// Rounds, at least 3.
-    #[arg(long, default_value_t = 7)]
+    /// Rounds on each of five Envoys, at least 3.
+    #[arg(long, default_value_t = 3)]
     rounds: usize,
     /// No new round begins after so many minutes.
     #[arg(long, default_value_t = 5)]
@@ -84,12 +88,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         "{} variants, {requests} requests a run, at most {rounds} rounds",
         usable.len()
     );
-    let envoy = start(Gateway::new(&usable).bootstrap()?)?;
     let limit = Instant::now() + Duration::from_secs(args.minutes * 60);
-    let cpu = take_turns(&envoy, &usable, requests, rounds, limit)?;
-    eprintln!("latency at a fixed rate");
-    let latency = load::latencies(&envoy, &usable, requests)?;
-    drop(envoy);
+    let mut samples = vec![Vec::new(); usable.len()];
+    let mut latency = Vec::new();
+    for number in 1..=if args.quick { 1 } else { ENVOYS } {
+        eprintln!("Envoy {number}");
+        let envoy = start(Gateway::new(&usable).bootstrap()?)?;
+        take_turns(&envoy, &usable, requests, rounds, limit, &mut samples)?;
+        if latency.is_empty() {
+            eprintln!("latency at a fixed rate");
+            latency = load::latencies(&envoy, &usable, requests)?;
+        }
+    }
+    let cpu: Vec<Spread> = samples.into_iter().map(Spread::of).collect();
     let growth = if args.quick {
         Vec::new()
     } else {
@@ -124,15 +135,15 @@ fn start(bootstrap: launchgate_harness::envoy::Bootstrap) -> Result<Envoy> {
         .start()
 }
 
-/// CPU per request of each variant, in nanoseconds, one value a round.
+/// Adds CPU per request of each variant, in nanoseconds, one value a round.
 fn take_turns(
     envoy: &Envoy,
     variants: &[Variant],
     requests: usize,
     rounds: usize,
     limit: Instant,
-) -> Result<Vec<Spread>> {
-    let mut samples: Vec<Vec<f64>> = vec![Vec::new(); variants.len()];
+    samples: &mut [Vec<f64>],
+) -> Result<()> {
     for variant in variants {
         load::run(envoy, variant, requests / 4)?;
     }
@@ -150,5 +161,5 @@ fn take_turns(
             own.push(load::run(envoy, variant, requests)?);
         }
     }
-    Ok(samples.into_iter().map(Spread::of).collect())
+    Ok(())
 }

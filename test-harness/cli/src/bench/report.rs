@@ -252,7 +252,7 @@ const INTRODUCTION: &str = "# What every filter costs
 Written by `make bench`; do not edit. One Envoy, one listener a variant, each answering by itself. The variants take turns round by
 round, each on eight connections at once; measured is the CPU time of the Envoy process (`schedstat`), so that neither the client nor
 the rest of the machine counts.
-Numbers are medians over the rounds with quartiles. Absolute numbers are of this machine; look at the ratios.
+Numbers are medians over the rounds on five Envoys, one after the other, with quartiles. Absolute numbers are of this machine; look at the ratios.
 
 *Passing* is a request that a plugin has nothing to do with: out of its scope, for `health` no health path, for `errors` no error.
 *Acting* is one that it does its work on. The Lua filters are in `bench/lua`; they do less than the plugins (no checks behind the health
