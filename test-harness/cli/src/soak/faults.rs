@@ -1,4 +1,4 @@
-//! What befalls the gateway, one thing after the other.
+//! What befalls the gateway, one thing after the other: all of them in any order, over and over, so that also a short soak sees each.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +13,29 @@ use crate::demo::HOST;
 
 const BETWEEN: Duration = Duration::from_millis(700);
 
+#[derive(Clone, Copy)]
+enum Fault {
+    SentryRefuses,
+    SentryAccepts,
+    SlackRefuses,
+    SlackAccepts,
+    /// Another configuration that counts and records the same.
+    Reload,
+    /// A configuration that is refused; the running one stays.
+    BadReload,
+    Panic,
+}
+
+const FAULTS: [Fault; 7] = [
+    Fault::SentryRefuses,
+    Fault::SentryAccepts,
+    Fault::SlackRefuses,
+    Fault::SlackAccepts,
+    Fault::Reload,
+    Fault::BadReload,
+    Fault::Panic,
+];
+
 pub(super) fn run(
     gateway: &Gateway,
     ledger: &Ledger,
@@ -21,17 +44,23 @@ pub(super) fn run(
 ) -> Result<()> {
     let stack = &gateway.stack;
     let mut version = 0;
+    let mut deck = Vec::new();
     while !stop.load(Ordering::Relaxed) {
-        match draw.u64(..6) {
-            0 => stack.sentry.refuse(),
-            1 => stack.sentry.accept()?,
-            2 => stack.slack.refuse(),
-            3 => stack.slack.accept()?,
-            4 => {
+        if deck.is_empty() {
+            deck.extend(FAULTS);
+            draw.shuffle(&mut deck);
+        }
+        match deck.pop().unwrap_or(Fault::Reload) {
+            Fault::SentryRefuses => stack.sentry.refuse(),
+            Fault::SentryAccepts => stack.sentry.accept()?,
+            Fault::SlackRefuses => stack.slack.refuse(),
+            Fault::SlackAccepts => stack.slack.accept()?,
+            fault @ (Fault::Reload | Fault::BadReload) => {
                 version += 1;
-                reload(gateway, version, &mut draw)?;
+                let is_bad = matches!(fault, Fault::BadReload);
+                reload(gateway, version, is_bad, &mut draw)?;
             }
-            _ => panic(gateway, ledger)?,
+            Fault::Panic => panic(gateway, ledger)?,
         }
         // What the played servers remember is not looked at here.
         for upstream in [&stack.stable, &stack.canary, &stack.sentry, &stack.slack] {
@@ -42,14 +71,8 @@ pub(super) fn run(
     Ok(())
 }
 
-/// Another configuration that counts and records the same; each third one is refused, and the running one stays.
-fn reload(gateway: &Gateway, version: u64, draw: &mut Rng) -> Result<()> {
-    let omit: &[&str] = if draw.u64(..2) == 0 {
-        &[]
-    } else {
-        &["referer"]
-    };
-    let is_bad = draw.u64(..3) == 0;
+fn reload(gateway: &Gateway, version: u64, is_bad: bool, draw: &mut Rng) -> Result<()> {
+    let omit: &[&str] = if draw.bool() { &[] } else { &["referer"] };
     gateway.reload(version, |config| {
         config["access_log"]["omit"] = json!(omit);
         if is_bad {
