@@ -21,7 +21,7 @@ pub(crate) type Prices = BTreeMap<&'static str, f64>;
 const TIMES: usize = 100;
 const ROUNDS: usize = 5;
 
-/// A call: its name, its parameters, and what it is called with. Places in memory: 0 and 4 take results, `KEY` and the like hold text.
+/// A call: its name, its parameters, and what it is called with. In memory 0 and 4 take results, and [`DATA`] holds text.
 struct Call {
     name: &'static str,
     parameters: &'static str,

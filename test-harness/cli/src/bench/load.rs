@@ -19,7 +19,7 @@ const LATENCY_OF: [&str; 5] = [
 ];
 
 /// Connections that send at the same time: enough that Envoy finds the next request when it is done with one. An Envoy that
-/// sleeps between requests costs three times as much for each, and what a filter adds drowns in how it woke up.
+/// sleeps between requests costs more than twice as much for each, and what a filter adds drowns in how it woke up.
 const CONNECTIONS: usize = 8;
 
 /// Sends requests on several connections, on each one after the other. Gives the CPU time of Envoy per request, nanoseconds.

@@ -4,9 +4,10 @@
 //!    only passes and on one that it acts on, all in a chain, the suite, Lua filters that do the same (`bench/lua`), and Envoy's
 //!    own filters where there are any. Every listener answers by itself, so no upstream is measured along.
 //! 2. The variants take turns, round by round, each with the same number of requests, on several connections, so that Envoy is
-//!    busy. What is measured is the CPU time of the
-//!    Envoy process, from `/proc/<pid>/task/*/schedstat`, in nanoseconds: the client and the rest of the machine do not count.
-//! 3. The result of a variant is the median over the rounds on several Envoys, with the quartiles as its spread; ratios are to the empty filter.
+//!    busy. What is measured is the CPU time of the Envoy process, from `/proc/<pid>/task/*/schedstat`, in nanoseconds: the client
+//!    and the rest of the machine do not count.
+//! 3. The result of a variant is the median over the rounds on several Envoys, with the quartiles as its spread; ratios are to
+//!    the empty filter.
 //! 4. How cost grows is measured the same way: headers, body bytes, route templates. Start-up and memory come from an Envoy of
 //!    its own for each module; instructions and host calls from the emulator.
 //! 5. A table tells what each host call costs, so that a filter's cost falls into calls and its own work.
